@@ -1,0 +1,3 @@
+//! Every fused operation, each in a folder of its own: definition, fast paths, tests.
+
+pub mod rope;
