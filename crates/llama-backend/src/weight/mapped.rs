@@ -36,17 +36,12 @@ impl MappedTensor {
         owner: ByteOwner,
         range: Range<usize>,
     ) -> Result<Self, BackendError> {
-        let wrong = |reason: String| BackendError::WeightShape {
-            name: name.to_owned(),
-            reason,
-        };
+        let wrong = |reason: String| BackendError::WeightShape { name: name.to_owned(), reason };
         let bytes = tensor_bytes(dtype, shape)
             .ok_or_else(|| wrong(format!("no whole number of {dtype} blocks in shape {shape:?}")))?;
         let available = (*owner).as_ref().len();
         if range.start > range.end || range.end > available {
-            return Err(wrong(format!(
-                "bytes {range:?} are outside the file of {available} bytes"
-            )));
+            return Err(wrong(format!("bytes {range:?} are outside the file of {available} bytes")));
         }
         if range.len() != bytes {
             return Err(wrong(format!(
@@ -54,13 +49,7 @@ impl MappedTensor {
                 range.len()
             )));
         }
-        Ok(Self {
-            name: name.into(),
-            dtype,
-            shape: shape.to_vec(),
-            owner,
-            range,
-        })
+        Ok(Self { name: name.into(), dtype, shape: shape.to_vec(), owner, range })
     }
 
     /// Name in the checkpoint.
@@ -95,9 +84,7 @@ impl MappedTensor {
 
     /// Bytes of one row.
     pub fn row_bytes(&self) -> usize {
-        self.dtype
-            .row_bytes(self.cols())
-            .expect("checked by MappedTensor::new")
+        self.dtype.row_bytes(self.cols()).expect("checked by MappedTensor::new")
     }
 
     /// Bytes of row `row_idx`.
@@ -118,7 +105,5 @@ fn tensor_bytes(dtype: WeightDtype, shape: &[usize]) -> Option<usize> {
         Some((cols, leading)) => (*cols, leading),
         None => (1, &[][..]),
     };
-    leading
-        .iter()
-        .try_fold(dtype.row_bytes(cols)?, |bytes, &dim| bytes.checked_mul(dim))
+    leading.iter().try_fold(dtype.row_bytes(cols)?, |bytes, &dim| bytes.checked_mul(dim))
 }

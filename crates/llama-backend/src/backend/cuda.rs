@@ -1,0 +1,41 @@
+//! An NVIDIA GPU, through Candle: every operation composed until it has a kernel of its own here.
+
+use candle_core::DType;
+
+use super::{Backend, Support};
+use crate::ops::Op;
+
+/// An NVIDIA GPU.
+#[derive(Debug)]
+pub struct Cuda {
+    device: candle_core::Device,
+    ordinal: usize,
+}
+
+impl Cuda {
+    /// Opens the GPU of this index.
+    ///
+    /// # Errors
+    /// Candle's, if the feature `cuda` is off or there is no such GPU.
+    pub fn new(ordinal: usize) -> candle_core::Result<Self> {
+        Ok(Self { device: candle_core::Device::new_cuda(ordinal)?, ordinal })
+    }
+}
+
+impl Backend for Cuda {
+    fn name(&self) -> String {
+        format!("cuda:{}", self.ordinal)
+    }
+
+    fn device(&self) -> &candle_core::Device {
+        &self.device
+    }
+
+    fn compute_dtypes(&self) -> &'static [DType] {
+        &[DType::F32, DType::F16, DType::BF16]
+    }
+
+    fn support(&self, _op: Op) -> Support {
+        Support::Composed
+    }
+}

@@ -1,0 +1,91 @@
+//! Which path an operation takes, and how often each was taken: a test proves by it that a path ran.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use candle_core::Device;
+
+/// Which implementation of an operation to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kernels {
+    /// Our own path where the device has one, otherwise the reference.
+    #[default]
+    Native,
+    /// The definition in plain Candle operations.
+    Reference,
+}
+
+/// Path that a dispatch took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Plain Candle operations.
+    Reference,
+    /// Our CPU kernel.
+    Cpu,
+}
+
+/// An operation of this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// [`super::embed`]
+    Embed,
+    /// [`super::kv_write`]
+    KvWrite,
+    /// [`super::linear`]
+    Linear,
+    /// [`super::paged_attention`]
+    PagedAttention,
+    /// [`super::rms_norm`]
+    RmsNorm,
+    /// [`super::rope`]
+    Rope,
+    /// [`super::swiglu`]
+    SwiGlu,
+}
+
+impl Op {
+    /// Every operation.
+    pub const ALL: [Self; 7] = [
+        Self::Embed,
+        Self::KvWrite,
+        Self::Linear,
+        Self::PagedAttention,
+        Self::RmsNorm,
+        Self::Rope,
+        Self::SwiGlu,
+    ];
+    const COUNT: usize = Self::ALL.len();
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embed => "embed",
+            Self::KvWrite => "kv_write",
+            Self::Linear => "linear",
+            Self::PagedAttention => "paged_attention",
+            Self::RmsNorm => "rms_norm",
+            Self::Rope => "rope",
+            Self::SwiGlu => "swiglu",
+        })
+    }
+}
+
+static COUNTS: [[AtomicU64; 2]; Op::COUNT] = [const { [const { AtomicU64::new(0) }; 2] }; Op::COUNT];
+
+/// Chooses the path of `op` on `device` and counts it.
+pub(crate) fn choose(op: Op, device: &Device, kernels: Kernels) -> Path {
+    let path = match (kernels, device) {
+        (Kernels::Native, Device::Cpu) => Path::Cpu,
+        _ => Path::Reference,
+    };
+    COUNTS[op as usize][path as usize].fetch_add(1, Ordering::Relaxed);
+    path
+}
+
+/// How often `op` took `path` since the process began.
+pub fn num_dispatches(op: Op, path: Path) -> u64 {
+    COUNTS[op as usize][path as usize].load(Ordering::Relaxed)
+}

@@ -1,0 +1,207 @@
+//! The CPU path: dot products of input rows with weight rows as they lie in the map.
+//!
+//! Invariant: an output is one sixteen-lane dot product over k, in the same order whatever t, the tile or the
+//! thread, so a row's bits do not depend on its batch. A weight that is not f32 is decoded a few rows at a time
+//! into a scratch panel that stays in the first-level cache; the decoding is shared by all t rows.
+
+use std::{cell::RefCell, ops::Range};
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
+
+use super::{Linear, LinearPart};
+use crate::{
+    ops::rows::Rows,
+    parallel::{Pool, TileMut, for_each_tile},
+    simd::{Kernel, LANES, Simd, dispatch, pad},
+    weight::{MappedTensor, WeightDtype, decode_row_with},
+};
+
+/// Output columns of one task: large enough to outweigh taking it, small enough to share evenly.
+const TASK_COLS: usize = 48;
+
+pub(super) struct LinearCpu<'a>(pub(super) &'a Linear);
+
+impl CustomOp1 for LinearCpu<'_> {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = Rows::new("linear", storage, layout)?;
+        let (t, n) = (x.len(), self.0.out_features);
+        let mut y = vec![0.0; t * n];
+        for_each_tile(Pool::global(), &mut y, (t, n), (t, TASK_COLS), &|tile| {
+            dispatch(LinearTile { layer: self.0, x: &x, tile });
+        });
+        Ok((CpuStorage::F32(y), Shape::from((t, n))))
+    }
+}
+
+thread_local! {
+    /// Decoded weight rows of the running task; kept, so that no step allocates.
+    static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+struct LinearTile<'a> {
+    layer: &'a Linear,
+    x: &'a Rows<'a>,
+    tile: TileMut<'a>,
+}
+
+impl Kernel for LinearTile<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let mut first_col = 0;
+        for part in &self.layer.parts {
+            let cols = first_col..first_col + part.weight.rows();
+            let start = cols.start.max(self.tile.cols.start);
+            let end = cols.end.min(self.tile.cols.end);
+            if start < end {
+                let weight_rows = start - cols.start..end - cols.start;
+                let tile_col = start - self.tile.cols.start;
+                PANEL.with_borrow_mut(|panel| {
+                    part_tile(simd, self.x, part, weight_rows, (&mut self.tile, tile_col), panel);
+                });
+            }
+            first_col = cols.end;
+        }
+    }
+}
+
+/// Computes the tile's columns from `first_col` on with rows `weight_rows` of one part.
+#[inline(always)]
+fn part_tile<S: Simd>(
+    simd: S,
+    x: &Rows<'_>,
+    part: &LinearPart,
+    weight_rows: Range<usize>,
+    (tile, first_col): (&mut TileMut<'_>, usize),
+    panel: &mut Vec<f32>,
+) {
+    let weight = part.weight.mapped();
+    let step = if S::HAS_WIDE_REGISTERS { 6 } else { 3 };
+    let mut row = weight_rows.start;
+    let mut col = first_col;
+    while row < weight_rows.end {
+        let num_rows = step.min(weight_rows.end - row);
+        let decoded = decoded_rows(simd, weight, row..row + num_rows, panel);
+        match num_rows {
+            6 => panel_product::<S, 4, 6>(simd, x, decoded, tile, col),
+            3 => panel_product::<S, 2, 3>(simd, x, decoded, tile, col),
+            _ => {
+                for (i, row) in decoded.chunks_exact(x.width().max(1)).enumerate() {
+                    panel_product::<S, 4, 1>(simd, x, row, tile, col + i);
+                }
+            }
+        }
+        row += num_rows;
+        col += num_rows;
+    }
+    if let Some(bias) = &part.bias {
+        add_bias(simd, bias.mapped(), weight_rows, (tile, first_col), panel);
+    }
+}
+
+/// The rows as f32: the mapped bytes themselves where they are aligned f32, otherwise decoded into `panel`.
+#[inline(always)]
+fn decoded_rows<'a, S: Simd>(
+    simd: S,
+    weight: &'a MappedTensor,
+    rows: Range<usize>,
+    panel: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    let row_bytes = weight.row_bytes();
+    let bytes = &weight.bytes()[rows.start * row_bytes..rows.end * row_bytes];
+    if weight.dtype() == WeightDtype::F32
+        && cfg!(target_endian = "little")
+        && let Ok(values) = bytemuck::try_cast_slice(bytes)
+    {
+        return values;
+    }
+    let len = rows.len() * weight.cols();
+    if panel.len() < len {
+        panel.resize(len, 0.0);
+    }
+    decode_row_with(simd, weight.dtype(), bytes, &mut panel[..len]);
+    &panel[..len]
+}
+
+/// Multiplies all rows of `x` with the `N` rows of `panel`, `M` rows of `x` at a time.
+#[inline(always)]
+fn panel_product<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    x: &Rows<'_>,
+    panel: &[f32],
+    tile: &mut TileMut<'_>,
+    col: usize,
+) {
+    let t = x.len();
+    let mut row = 0;
+    while row + M <= t {
+        let sums = dot_tile::<S, M, N>(simd, std::array::from_fn(|i| x.row(row + i)), panel);
+        for (i, sums) in sums.iter().enumerate() {
+            tile.row_mut(row + i)[col..col + N].copy_from_slice(sums);
+        }
+        row += M;
+    }
+    while row < t {
+        let [sums] = dot_tile::<S, 1, N>(simd, [x.row(row)], panel);
+        tile.row_mut(row)[col..col + N].copy_from_slice(&sums);
+        row += 1;
+    }
+}
+
+/// `M x N` dot products with one accumulator each.
+#[inline(always)]
+fn dot_tile<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    x: [&[f32]; M],
+    panel: &[f32],
+) -> [[f32; N]; M] {
+    let k = x[0].len();
+    let num_chunks = k / LANES;
+    let x_chunks = x.map(|row| &row.as_chunks::<LANES>().0[..num_chunks]);
+    let w: [&[f32]; N] = std::array::from_fn(|j| &panel[j * k..(j + 1) * k]);
+    let w_chunks = w.map(|row| &row.as_chunks::<LANES>().0[..num_chunks]);
+    let mut sums = [[simd.splat(0.0); N]; M];
+    for c in 0..num_chunks {
+        let w: [S::F32s; N] = std::array::from_fn(|j| simd.load(&w_chunks[j][c]));
+        for i in 0..M {
+            let x = simd.load(&x_chunks[i][c]);
+            for j in 0..N {
+                sums[i][j] = simd.mul_add(x, w[j], sums[i][j]);
+            }
+        }
+    }
+    if !k.is_multiple_of(LANES) {
+        let at = num_chunks * LANES;
+        for i in 0..M {
+            let x = simd.load(&pad(&x[i][at..]));
+            for j in 0..N {
+                sums[i][j] = simd.mul_add(x, simd.load(&pad(&w[j][at..])), sums[i][j]);
+            }
+        }
+    }
+    sums.map(|row| row.map(|sum| simd.sum(sum)))
+}
+
+#[inline(always)]
+fn add_bias<S: Simd>(
+    simd: S,
+    bias: &MappedTensor,
+    range: Range<usize>,
+    (tile, first_col): (&mut TileMut<'_>, usize),
+    panel: &mut Vec<f32>,
+) {
+    if panel.len() < bias.cols() {
+        panel.resize(bias.cols(), 0.0);
+    }
+    decode_row_with(simd, bias.dtype(), bias.bytes(), &mut panel[..bias.cols()]);
+    for i in 0..tile.rows.len() {
+        let row = &mut tile.row_mut(i)[first_col..first_col + range.len()];
+        for (y, bias) in row.iter_mut().zip(&panel[range.clone()]) {
+            *y += bias;
+        }
+    }
+}

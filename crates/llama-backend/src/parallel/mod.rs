@@ -1,0 +1,7 @@
+//! Threads for the CPU paths: a pool that spins between regions, and disjoint tiles of an output.
+
+mod pool;
+mod tiles;
+
+pub use pool::Pool;
+pub use tiles::{TileMut, for_each_tile};

@@ -1,0 +1,85 @@
+//! A matrix written by many threads at once, each in tiles of its own.
+//!
+//! Invariant: tiles do not overlap and cover the matrix, so handing each to one task is a split of one `&mut`.
+
+use std::{marker::PhantomData, ops::Range};
+
+use super::Pool;
+
+/// One task's part of a row-major matrix.
+pub struct TileMut<'a> {
+    /// Rows of the matrix that this tile covers.
+    pub rows: Range<usize>,
+    /// Columns of the matrix that this tile covers.
+    pub cols: Range<usize>,
+    start: *mut f32,
+    stride: usize,
+    matrix: PhantomData<&'a mut [f32]>,
+}
+
+impl TileMut<'_> {
+    /// The tile's part of row `row_idx`, counted from the tile's first row.
+    #[inline(always)]
+    pub fn row_mut(&mut self, row_idx: usize) -> &mut [f32] {
+        assert!(row_idx < self.rows.len(), "row {row_idx} of a tile of {}", self.rows.len());
+        // SAFETY: the row is inside the matrix, because `for_each_tile` made the tile's ranges inside it.
+        let row = unsafe { self.start.add(row_idx * self.stride) };
+        // SAFETY: no other tile covers these columns of this row, and `&mut self` keeps this tile's caller alone.
+        unsafe { std::slice::from_raw_parts_mut(row, self.cols.len()) }
+    }
+}
+
+struct Start(*mut f32);
+// SAFETY: the pointer is only used for tiles, which do not overlap.
+unsafe impl Sync for Start {}
+
+/// Splits `matrix` of `[rows, cols]` into tiles of at most `tile = (rows, cols)` and runs `work` on each, in parallel.
+///
+/// # Panics
+/// If `matrix` is not `rows * cols` long, or a tile side is zero.
+pub fn for_each_tile(
+    pool: &Pool,
+    matrix: &mut [f32],
+    (num_rows, num_cols): (usize, usize),
+    tile: (usize, usize),
+    work: &(dyn Fn(TileMut<'_>) + Sync),
+) {
+    assert_eq!(matrix.len(), num_rows * num_cols, "matrix of {num_rows} x {num_cols}");
+    let tiles_across = num_cols.div_ceil(tile.1);
+    let start = Start(matrix.as_mut_ptr());
+    let start = &start;
+    pool.for_each(tiles_across * num_rows.div_ceil(tile.0), &|i| {
+        let (row, col) = (i / tiles_across * tile.0, i % tiles_across * tile.1);
+        // SAFETY: row < num_rows and col < num_cols, so the offset is inside the matrix.
+        let at = unsafe { start.0.add(row * num_cols + col) };
+        work(TileMut {
+            rows: row..(row + tile.0).min(num_rows),
+            cols: col..(col + tile.1).min(num_cols),
+            start: at,
+            stride: num_cols,
+            matrix: PhantomData,
+        });
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_the_matrix_once() {
+        let pool = Pool::new(3);
+        for (rows, cols, tile) in [(1, 1, (1, 1)), (5, 7, (2, 3)), (4, 64, (4, 16)), (3, 0, (1, 1))] {
+            let mut matrix = vec![0.0; rows * cols];
+            for_each_tile(&pool, &mut matrix, (rows, cols), tile, &|mut tile| {
+                for i in 0..tile.rows.len() {
+                    let (row, first) = (tile.rows.start + i, tile.cols.start);
+                    for (j, value) in tile.row_mut(i).iter_mut().enumerate() {
+                        *value += (row * cols + first + j + 1) as f32;
+                    }
+                }
+            });
+            assert!(matrix.iter().enumerate().all(|(i, &value)| value == (i + 1) as f32));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A weight as the operations see it: on the CPU the mapped bytes themselves, elsewhere a tensor made on first use.
+//!
+//! Invariant: making a [`Weight`] reads none of its bytes.
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{MappedTensor, decode_row};
+use crate::BackendError;
+
+/// A checkpoint's tensor together with the device it is used on. Cloning is cheap and shares the device copy.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    mapped: MappedTensor,
+    device: Device,
+    dtype: DType,
+    resident: Arc<OnceLock<Tensor>>,
+}
+
+impl Weight {
+    /// Prepares `mapped` for use on `device`, where computing is done in `dtype`.
+    pub fn new(mapped: MappedTensor, device: &Device, dtype: DType) -> Self {
+        Self { mapped, device: device.clone(), dtype, resident: Arc::default() }
+    }
+
+    /// The stored form.
+    pub fn mapped(&self) -> &MappedTensor {
+        &self.mapped
+    }
+
+    /// Where it is used.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Number of output features, `rows` of the stored matrix.
+    pub fn rows(&self) -> usize {
+        self.mapped.rows()
+    }
+
+    /// Number of input features, `cols` of the stored matrix.
+    pub fn cols(&self) -> usize {
+        self.mapped.cols()
+    }
+
+    /// The decoded tensor on the device, shape as stored. Kept after the first call, except on the CPU, where the
+    /// fast paths never ask for it.
+    ///
+    /// # Errors
+    /// Candle's, if the device has no memory for it.
+    pub fn tensor(&self) -> Result<Tensor, BackendError> {
+        if let Some(tensor) = self.resident.get() {
+            return Ok(tensor.clone());
+        }
+        let mut values = vec![0.0; self.rows() * self.cols()];
+        if !values.is_empty() {
+            decode_row(self.mapped.dtype(), self.mapped.bytes(), &mut values);
+        }
+        let tensor = Tensor::from_vec(values, self.mapped.shape(), &Device::Cpu)?
+            .to_dtype(self.dtype)?
+            .to_device(&self.device)?;
+        if self.device.is_cpu() {
+            return Ok(tensor);
+        }
+        Ok(self.resident.get_or_init(|| tensor).clone())
+    }
+}
