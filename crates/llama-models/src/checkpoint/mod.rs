@@ -1,0 +1,20 @@
+//! Checkpoints on disk: safetensors and GGUF, mapped, checked when opened, unread until a row is needed.
+//!
+//! Invariant: whatever parses has passed every check of names, shapes, formats and byte ranges, so that later
+//! code only asks for tensors. Nothing here computes with weights.
+
+mod files;
+pub mod gguf;
+mod mapped_file;
+mod memory_plan;
+mod names;
+mod open;
+pub mod safetensors;
+mod table;
+mod vocabulary;
+
+pub use files::CheckpointFile;
+pub use memory_plan::{DtypeUsage, MemoryPlan};
+pub use open::{Checkpoint, CheckpointFormat};
+pub use table::{TensorDtype, TensorSummary, TensorTable};
+pub use vocabulary::Vocabulary;
