@@ -1,0 +1,155 @@
+//! The tensors behind the blocks: keys and values of every layer.
+//!
+//! Invariant: allocated once, never moved or grown; the operating system gives memory only to blocks that were
+//! written. It does not know which sequence a block belongs to.
+
+use candle_core::{DType, Tensor};
+use llama_backend::{
+    Backend,
+    ops::{Kernels, kv_write::kv_write, paged_attention::CachedHeads},
+};
+
+use crate::{BlockCopy, KvError};
+
+/// Size and precision of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Layers of the model.
+    pub num_layers: usize,
+    /// KV heads of a layer.
+    pub num_kv_heads: usize,
+    /// Size of a head.
+    pub head_dim: usize,
+    /// Blocks of the pool.
+    pub num_blocks: usize,
+    /// Tokens per block.
+    pub block_len: usize,
+    /// Precision of the stored keys and values.
+    pub dtype: DType,
+}
+
+impl CacheConfig {
+    /// Bytes of keys and values of one token on all layers.
+    pub fn bytes_per_token(&self) -> usize {
+        2 * self.num_layers * self.num_kv_heads * self.head_dim * self.dtype.size_in_bytes()
+    }
+
+    /// Bytes of the whole cache.
+    pub fn total_bytes(&self) -> usize {
+        self.bytes_per_token() * self.num_blocks * self.block_len
+    }
+}
+
+/// Keys and values of all layers.
+///
+/// # Shapes
+/// Per layer, keys and values: `[n * p, g, d]`; slot `b * p + i` is token `i` of block `b`.
+#[derive(Debug)]
+pub struct PagedCache {
+    config: CacheConfig,
+    layers: Vec<(Tensor, Tensor)>,
+}
+
+impl PagedCache {
+    /// Allocates the cache on the backend's device.
+    ///
+    /// # Errors
+    /// [`KvError::Backend`] if the device has no memory for it.
+    pub fn new(config: CacheConfig, backend: &dyn Backend) -> Result<Self, KvError> {
+        let shape = (config.num_blocks * config.block_len, config.num_kv_heads, config.head_dim);
+        let zeros = || Tensor::zeros(shape, config.dtype, backend.device());
+        let layers = (0..config.num_layers).map(|_| Ok((zeros()?, zeros()?)));
+        Ok(Self { config, layers: layers.collect::<candle_core::Result<_>>()? })
+    }
+
+    /// Its size and precision.
+    pub fn config(&self) -> &CacheConfig {
+        &self.config
+    }
+
+    /// Keys and values of a layer, for attention to read.
+    pub fn layer(&self, layer_idx: usize) -> CachedHeads<'_> {
+        let (keys, values) = &self.layers[layer_idx];
+        CachedHeads { keys, values }
+    }
+
+    /// Writes the new keys and values of a layer.
+    ///
+    /// # Shapes
+    /// `keys`, `values`: `[t, g, d]`; `slots`: `[t]`.
+    ///
+    /// # Errors
+    /// [`KvError::Backend`] if shapes or slots do not fit.
+    pub fn write(
+        &mut self,
+        layer_idx: usize,
+        (keys, values): (&Tensor, &Tensor),
+        slots: &[u32],
+        kernels: Kernels,
+    ) -> Result<(), KvError> {
+        let (key_cache, value_cache) = &self.layers[layer_idx];
+        kv_write(key_cache, keys, slots, kernels)?;
+        kv_write(value_cache, values, slots, kernels)?;
+        Ok(())
+    }
+
+    /// Copies whole blocks on all layers.
+    ///
+    /// # Errors
+    /// [`KvError::Backend`] if a block is outside the cache.
+    pub fn copy_block(&mut self, copy: BlockCopy) -> Result<(), KvError> {
+        let len = self.config.block_len;
+        let first = copy.to.0 * len as u32;
+        let slots: Vec<u32> = (first..first + len as u32).collect();
+        for (keys, values) in &self.layers {
+            for cache in [keys, values] {
+                let rows = cache.narrow(0, copy.from.idx() * len, len)?.copy()?; // [p, g, d]
+                kv_write(cache, &rows, &slots, Kernels::Native)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llama_backend::Device;
+
+    use super::*;
+    use crate::BlockId;
+
+    fn cache() -> PagedCache {
+        let config = CacheConfig {
+            num_layers: 2,
+            num_kv_heads: 1,
+            head_dim: 2,
+            num_blocks: 3,
+            block_len: 2,
+            dtype: DType::F32,
+        };
+        PagedCache::new(config, &*Device::Cpu.backend().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn blocks_are_copied_on_all_layers() {
+        let mut cache = cache();
+        let rows = Tensor::new(&[[[1f32, 2.0]], [[3.0, 4.0]]], &candle_core::Device::Cpu).unwrap(); // [2, 1, 2]
+        let doubled = (&rows * 2.0).unwrap();
+        for layer_idx in 0..2 {
+            cache.write(layer_idx, (&rows, &doubled), &[0, 1], Kernels::Native).unwrap();
+        }
+        cache.copy_block(BlockCopy { from: BlockId(0), to: BlockId(2) }).unwrap();
+        for layer_idx in 0..2 {
+            let CachedHeads { keys, values } = cache.layer(layer_idx);
+            let block = |tensor: &Tensor| tensor.narrow(0, 4, 2).unwrap().to_vec3::<f32>().unwrap();
+            assert_eq!(block(keys), rows.to_vec3::<f32>().unwrap());
+            assert_eq!(block(values), doubled.to_vec3::<f32>().unwrap());
+        }
+    }
+
+    #[test]
+    fn sizes_are_counted() {
+        assert_eq!(cache().config().bytes_per_token(), 2 * 2 * 2 * 4);
+        assert_eq!(cache().config().total_bytes(), 32 * 6);
+    }
+}
