@@ -1,1 +1,32 @@
-//! (engine)
+//! The narrow waist of llama.rs: one trait, [`LlamaEngine`], through which all text generation and embedding goes.
+//!
+//! Knows no Candle, no async runtime and no HTTP: requests and events are plain data, futures are returned by
+//! position (`impl Future`), streams are [`futures_core::Stream`]s that any executor can drive. Whoever holds an
+//! `impl LlamaEngine` does not know whether the model runs in this process or across a network.
+//!
+//! ```
+//! use llama_engine::{GenerateRequest, Prompt, Sampling};
+//!
+//! let request = GenerateRequest::new(Prompt::from("To be, or"))
+//!     .with_max_tokens(16)
+//!     .with_sampling(Sampling { temperature: 0.8, seed: Some(7), ..Sampling::default() });
+//! assert_eq!(request.max_tokens, Some(16));
+//! ```
+
+#[cfg(feature = "contract")]
+pub mod contract;
+mod embed;
+mod engine;
+mod error;
+mod event;
+mod pinned;
+mod request;
+mod stream;
+
+pub use embed::{EmbedRequest, Embeddings, Normalization, Pooling};
+pub use engine::{EngineInfo, LlamaEngine};
+pub use error::EngineError;
+pub use event::{Event, FinishReason, Finished, Timings, TokenEvent, TokenLogprob, Usage};
+pub use pinned::{ContextId, PinnedContext};
+pub use request::{EndOfText, GenerateRequest, Message, Prompt, Role, Sampling};
+pub use stream::{Completion, TokenStream};

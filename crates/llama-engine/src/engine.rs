@@ -1,0 +1,61 @@
+//! The trait itself.
+
+use std::future::Future;
+
+use crate::{EmbedRequest, Embeddings, EngineError, GenerateRequest, PinnedContext, Prompt, TokenStream};
+
+/// What an engine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Name of the model.
+    pub model: String,
+    /// Longest sequence, prompt and answer together, in tokens.
+    pub context_len: usize,
+    /// Number of token ids.
+    pub vocab_size: usize,
+    /// Components of an embedding.
+    pub embedding_len: usize,
+    /// Where it computes, for people.
+    pub device: String,
+    /// Tokens per cache block: the grain in which prefixes are shared.
+    pub block_len: usize,
+}
+
+/// A language model that can be asked. Cheap to share: all methods take `&self` and may run at the same time.
+pub trait LlamaEngine: Send + Sync {
+    /// What this engine is.
+    fn info(&self) -> &EngineInfo;
+
+    /// Starts a generation. Dropping the stream cancels it.
+    ///
+    /// # Errors
+    /// At once for a request that can never run or a full queue; later errors arrive as the stream's last item.
+    fn generate(
+        &self,
+        request: GenerateRequest,
+    ) -> impl Future<Output = Result<TokenStream, EngineError>> + Send;
+
+    /// Embeds many texts, in the order given.
+    ///
+    /// # Errors
+    /// If a text is empty or longer than the context, or the options do not fit the model.
+    fn embed(&self, request: EmbedRequest) -> impl Future<Output = Result<Embeddings, EngineError>> + Send;
+
+    /// Computes a prompt once and keeps it until the last clone of the handle is dropped.
+    ///
+    /// # Errors
+    /// [`EngineError::DoesNotFit`] if the cache cannot hold it.
+    fn pin(&self, prompt: Prompt) -> impl Future<Output = Result<PinnedContext, EngineError>> + Send;
+
+    /// Token ids of a text, without special tokens.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    fn tokenize(&self, text: &str) -> impl Future<Output = Result<Vec<u32>, EngineError>> + Send;
+
+    /// Text of token ids, special tokens left out.
+    ///
+    /// # Errors
+    /// If an id is outside the vocabulary.
+    fn detokenize(&self, tokens: &[u32]) -> impl Future<Output = Result<String, EngineError>> + Send;
+}

@@ -1,0 +1,59 @@
+//! What can go wrong for a caller, whatever engine is behind.
+
+use std::error::Error;
+
+/// Errors of every engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A field of the request has a value that makes no sense. Correct it.
+    #[error("{field}: {reason}")]
+    InvalidRequest {
+        /// The field.
+        field: &'static str,
+        /// What is wrong, with the value and the range.
+        reason: String,
+    },
+    /// Prompt and answer exceed the model's context. Shorten one of them.
+    #[error("{needed} tokens do not fit into the context of {context_len}")]
+    ContextTooLong {
+        /// Tokens of the prompt and the answer asked for.
+        needed: usize,
+        /// The model's context length.
+        context_len: usize,
+    },
+    /// The cache is too small for this request, even alone or beside what is pinned. Drop pins, or configure more blocks.
+    #[error("{needed_blocks} cache blocks are needed, {available_blocks} can ever be free of {total_blocks}")]
+    DoesNotFit {
+        /// Blocks that the request takes.
+        needed_blocks: usize,
+        /// Blocks that are not pinned.
+        available_blocks: usize,
+        /// Blocks of the cache.
+        total_blocks: usize,
+    },
+    /// The queue is full. Retry later.
+    #[error("overloaded: {limit} requests are waiting")]
+    Overloaded {
+        /// Length of the queue.
+        limit: usize,
+    },
+    /// The handle belongs to another engine, or its engine is gone.
+    #[error("the pinned context does not belong to this engine")]
+    ForeignContext,
+    /// This engine, or this model, cannot do what was asked.
+    #[error("not supported: {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+    },
+    /// The text could not be turned into tokens or back.
+    #[error("tokenizer")]
+    Tokenizer(#[source] Box<dyn Error + Send + Sync>),
+    /// The model failed while computing. The engine goes on serving others.
+    #[error("the model failed")]
+    Model(#[source] Box<dyn Error + Send + Sync>),
+    /// The engine has stopped: it was shut down, or its worker died.
+    #[error("the engine has stopped")]
+    Stopped,
+}

@@ -1,0 +1,92 @@
+//! What a generation reports while it runs and when it ends.
+
+use std::time::Duration;
+
+use crate::PinnedContext;
+
+/// An item of a [`crate::TokenStream`]: any number of tokens, then one end.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The next token.
+    Token(TokenEvent),
+    /// The end; nothing follows.
+    Finished(Finished),
+}
+
+/// A generated token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenEvent {
+    /// Its id.
+    pub id: u32,
+    /// The text that became certain with it: whole characters, and nothing that may belong to a stop text. Often
+    /// empty, and not always of this token alone. The texts of all tokens make up the answer.
+    pub text: String,
+    /// Log-probabilities, if asked for: the token's own first, then the most likely ones, falling.
+    pub logprobs: Option<Vec<TokenLogprob>>,
+}
+
+/// A token and the natural logarithm of its probability under the model, before sampling changes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenLogprob {
+    /// The token.
+    pub id: u32,
+    /// ln p.
+    pub logprob: f32,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model said so.
+    EndOfText,
+    /// A stop text appeared: this one.
+    Stop(String),
+    /// The token limit, or the context's end, was reached.
+    MaxTokens,
+}
+
+/// The end of a generation.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Why it ended.
+    pub reason: FinishReason,
+    /// Text that was held back until the end was certain.
+    pub text: String,
+    /// Tokens in and out.
+    pub usage: Usage,
+    /// How long it took.
+    pub timings: Timings,
+    /// The whole sequence, prompt and answer, still cached: start from it to continue without computing it again.
+    /// Absent where the engine keeps none.
+    pub context: Option<PinnedContext>,
+}
+
+/// Token counts of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of context and prompt.
+    pub prompt_tokens: usize,
+    /// Those of them that did not have to be computed.
+    pub cached_tokens: usize,
+    /// Tokens generated.
+    pub completion_tokens: usize,
+}
+
+/// Wall-clock times of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// From arrival to the first step that worked on it.
+    pub queued: Duration,
+    /// From arrival to the first token.
+    pub time_to_first_token: Duration,
+    /// From arrival to the end.
+    pub total: Duration,
+}
+
+impl Timings {
+    /// Tokens per second after the first; `None` where there were fewer than two.
+    pub fn decode_tokens_per_second(&self, usage: &Usage) -> Option<f64> {
+        let seconds = self.total.saturating_sub(self.time_to_first_token).as_secs_f64();
+        (usage.completion_tokens > 1 && seconds > 0.0).then(|| (usage.completion_tokens - 1) as f64 / seconds)
+    }
+}

@@ -1,0 +1,166 @@
+//! What a caller asks for: plain data, checked by the engine.
+
+use crate::PinnedContext;
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions for the whole conversation.
+    System,
+    /// The person who asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl Role {
+    /// The name that chat templates use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+impl Message {
+    /// A turn of `role`.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into() }
+    }
+}
+
+/// What the model continues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// Text, continued as it stands. The model's begin token is added when the prompt starts a sequence.
+    Text(String),
+    /// Token ids, taken as they are.
+    Tokens(Vec<u32>),
+    /// A conversation, rendered with the model's chat template, up to the point where the assistant speaks.
+    Chat(Vec<Message>),
+}
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Prompt {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// How the next token is chosen from the model's distribution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits; 0 always takes the most likely token. At least 0, finite.
+    pub temperature: f32,
+    /// Keeps the `k` most likely tokens. At least 1.
+    pub top_k: Option<usize>,
+    /// Keeps the fewest most likely tokens whose probabilities reach this sum. Above 0, at most 1.
+    pub top_p: Option<f32>,
+    /// Keeps tokens at least this fraction as likely as the most likely. From 0 to 1.
+    pub min_p: Option<f32>,
+    /// Starts the request's random stream: the same seed gives the same tokens. Chosen by the engine if absent.
+    pub seed: Option<u64>,
+}
+
+impl Default for Sampling {
+    /// Greedy.
+    fn default() -> Self {
+        Self { temperature: 0.0, top_k: None, top_p: None, min_p: None, seed: None }
+    }
+}
+
+/// One generation.
+#[derive(Clone, Debug)]
+pub struct GenerateRequest {
+    /// What to continue. After `context`, if there is one.
+    pub prompt: Prompt,
+    /// A context to start from instead of an empty one; its tokens are not computed again.
+    pub context: Option<PinnedContext>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Most tokens to generate; as many as the context holds if absent.
+    pub max_tokens: Option<usize>,
+    /// The answer ends before the first of these texts, wherever token borders fall.
+    pub stop: Vec<String>,
+    /// What ends the answer besides stop texts and the token limit.
+    pub end: EndOfText,
+    /// Report log-probabilities of each token and of this many most likely alternatives.
+    pub logprobs: Option<usize>,
+}
+
+/// Whether the model's end-of-text tokens end the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndOfText {
+    /// They end it and are not part of it.
+    #[default]
+    Stops,
+    /// They are tokens like any other, as benchmarks and references need.
+    Ignored,
+}
+
+impl GenerateRequest {
+    /// A greedy request without limits.
+    pub fn new(prompt: impl Into<Prompt>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            context: None,
+            sampling: Sampling::default(),
+            max_tokens: None,
+            stop: Vec::new(),
+            end: EndOfText::Stops,
+            logprobs: None,
+        }
+    }
+
+    /// Starts from a pinned context.
+    pub fn with_context(mut self, context: PinnedContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Chooses tokens in this way.
+    pub fn with_sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling;
+        self
+    }
+
+    /// Limits the answer.
+    pub fn with_max_tokens(mut self, max_tokens: usize) -> Self {
+        self.max_tokens = Some(max_tokens);
+        self
+    }
+
+    /// Ends the answer before this text, too.
+    pub fn with_stop(mut self, text: impl Into<String>) -> Self {
+        self.stop.push(text.into());
+        self
+    }
+
+    /// Goes on past end-of-text tokens, or not.
+    pub fn with_end(mut self, end: EndOfText) -> Self {
+        self.end = end;
+        self
+    }
+
+    /// Reports log-probabilities, with this many alternatives.
+    pub fn with_logprobs(mut self, num_alternatives: usize) -> Self {
+        self.logprobs = Some(num_alternatives);
+        self
+    }
+}

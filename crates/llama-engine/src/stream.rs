@@ -1,0 +1,78 @@
+//! The stream of a generation.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+
+use crate::{EngineError, Event, Finished};
+
+/// Events of one generation: tokens, then [`Event::Finished`] or an error, then nothing. Dropping it cancels the work.
+pub struct TokenStream {
+    events: Pin<Box<dyn Stream<Item = Result<Event, EngineError>> + Send>>,
+}
+
+/// A finished generation.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// The answer.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// How it ended.
+    pub finished: Finished,
+}
+
+impl TokenStream {
+    /// For engines: wraps the stream that carries the events.
+    pub fn new(events: impl Stream<Item = Result<Event, EngineError>> + Send + 'static) -> Self {
+        Self { events: Box::pin(events) }
+    }
+
+    /// The next event; `None` after the end.
+    ///
+    /// # Errors
+    /// The error that ended the generation.
+    pub async fn next_event(&mut self) -> Result<Option<Event>, EngineError> {
+        poll_fn(|context| self.events.as_mut().poll_next(context)).await.transpose()
+    }
+
+    /// Waits for the end and puts the answer together.
+    ///
+    /// # Errors
+    /// The error that ended the generation; [`EngineError::Stopped`] if the engine went away.
+    pub async fn collect(mut self) -> Result<Completion, EngineError> {
+        let (mut text, mut tokens) = (String::new(), Vec::new());
+        while let Some(event) = self.next_event().await? {
+            match event {
+                Event::Token(token) => {
+                    text.push_str(&token.text);
+                    tokens.push(token.id);
+                }
+                Event::Finished(finished) => {
+                    text.push_str(&finished.text);
+                    return Ok(Completion { text, tokens, finished });
+                }
+            }
+        }
+        Err(EngineError::Stopped)
+    }
+}
+
+impl Stream for TokenStream {
+    type Item = Result<Event, EngineError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for TokenStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenStream")
+    }
+}
