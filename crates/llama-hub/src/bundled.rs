@@ -28,10 +28,7 @@ fn find_under(assets: &Path, model: &'static KnownModel) -> Result<PathBuf, HubE
         let path = folder.join(file.name);
         let complete = path.metadata().is_ok_and(|found| found.len() == file.bytes);
         if !complete {
-            return Err(HubError::BundledModelMissing {
-                model: model.name,
-                path,
-            });
+            return Err(HubError::BundledModelMissing { model: model.name, path });
         }
     }
     Ok(folder)
@@ -44,9 +41,7 @@ mod tests {
 
     #[test]
     fn the_assets_are_those_of_the_list() {
-        let bundled = KNOWN_MODELS
-            .iter()
-            .filter(|model| matches!(model.origin, Origin::Bundled));
+        let bundled = KNOWN_MODELS.iter().filter(|model| matches!(model.origin, Origin::Bundled));
         let mut num_checked = 0;
         for model in bundled {
             let folder = find(model).expect("tests run in a checkout");
@@ -55,10 +50,7 @@ mod tests {
                 num_checked += 1;
             }
         }
-        assert!(
-            num_checked >= 10,
-            "bard and bard-draft have five files each"
-        );
+        assert!(num_checked >= 10, "bard and bard-draft have five files each");
     }
 
     #[test]

@@ -86,11 +86,7 @@ impl Cache {
 
     /// Locks the model and makes a folder for its download. Calls `waiting` before it blocks on
     /// another process. Sweeps away what killed processes left.
-    pub(crate) fn stage(
-        &self,
-        model: &KnownModel,
-        waiting: impl FnOnce(),
-    ) -> Result<Staging, HubError> {
+    pub(crate) fn stage(&self, model: &KnownModel, waiting: impl FnOnce()) -> Result<Staging, HubError> {
         let partial = self.root.join(PARTIAL);
         create_folder(&self.root.join(LOCKS))?;
         create_folder(&partial)?;
@@ -100,10 +96,7 @@ impl Cache {
             .prefix(&format!("{}.", model.name))
             .tempdir_in(&partial)
             .map_err(failed(&partial))?;
-        Ok(Staging {
-            folder,
-            _lock: lock,
-        })
+        Ok(Staging { folder, _lock: lock })
     }
 
     /// Moves verified files from a staging folder to their place.
@@ -140,11 +133,7 @@ impl Cache {
                 continue;
             };
             // Held until the folder is gone.
-            let lock = if model == mine {
-                None
-            } else {
-                self.try_lock(model)
-            };
+            let lock = if model == mine { None } else { self.try_lock(model) };
             if model == mine || lock.is_some() {
                 let _ = fs::remove_dir_all(entry.path());
             }
@@ -177,10 +166,7 @@ fn create_folder(path: &Path) -> Result<(), HubError> {
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> HubError {
     let path = path.to_owned();
-    move |source| HubError::Cache {
-        path: path.clone(),
-        source,
-    }
+    move |source| HubError::Cache { path: path.clone(), source }
 }
 
 #[cfg(test)]
@@ -216,14 +202,10 @@ mod tests {
     fn staging_vanishes_when_dropped() {
         let (root, cache) = cache();
         let model = leaked_model("m", &[("a", b"a")]);
-        let staging = cache
-            .stage(model, || panic!("nobody else is here"))
-            .expect("stages");
+        let staging = cache.stage(model, || panic!("nobody else is here")).expect("stages");
         fs::write(staging.path().join("half"), b"x").expect("writes");
         drop(staging);
-        let left = fs::read_dir(root.path().join(PARTIAL))
-            .expect("exists")
-            .count();
+        let left = fs::read_dir(root.path().join(PARTIAL)).expect("exists").count();
         assert_eq!(left, 0);
     }
 

@@ -19,10 +19,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// [`SourceError::NotDelivered`], [`SourceError::WrongLength`], [`SourceError::WrongHash`], or
 /// [`SourceError::Io`] when it cannot be read or flushed.
 pub(crate) fn verify(path: &Path, expected: &ModelFile) -> Result<(), SourceError> {
-    let failed = |source| SourceError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| SourceError::Io { path: path.to_owned(), source };
     let name = || expected.name.to_owned();
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -32,19 +29,11 @@ pub(crate) fn verify(path: &Path, expected: &ModelFile) -> Result<(), SourceErro
     };
     let found_bytes = file.metadata().map_err(failed)?.len();
     if found_bytes != expected.bytes {
-        return Err(SourceError::WrongLength {
-            file: name(),
-            expected_bytes: expected.bytes,
-            found_bytes,
-        });
+        return Err(SourceError::WrongLength { file: name(), expected_bytes: expected.bytes, found_bytes });
     }
     let found = sha256(&file).map_err(failed)?;
     if found != expected.sha256 {
-        return Err(SourceError::WrongHash {
-            file: name(),
-            expected: expected.sha256,
-            found,
-        });
+        return Err(SourceError::WrongHash { file: name(), expected: expected.sha256, found });
     }
     // Before the rename: after a power cut the name must not stand for missing blocks.
     file.sync_all().map_err(failed)
@@ -82,14 +71,8 @@ mod tests {
             verify(&path, file)
         };
         assert!(verified(b"abc").is_ok());
-        assert!(matches!(
-            verified(b"ab"),
-            Err(SourceError::WrongLength { found_bytes: 2, .. })
-        ));
-        assert!(matches!(
-            verified(b"abd"),
-            Err(SourceError::WrongHash { .. })
-        ));
+        assert!(matches!(verified(b"ab"), Err(SourceError::WrongLength { found_bytes: 2, .. })));
+        assert!(matches!(verified(b"abd"), Err(SourceError::WrongHash { .. })));
         let missing = verify(&folder.path().join("b"), file);
         assert!(matches!(missing, Err(SourceError::NotDelivered { .. })));
     }

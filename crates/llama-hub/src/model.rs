@@ -126,9 +126,7 @@ impl ModelFile {
 }
 
 fn expand(template: &str, part: u32) -> String {
-    template
-        .replace("{nn}", &format!("{part:02}"))
-        .replace("{n}", &part.to_string())
+    template.replace("{nn}", &format!("{part:02}")).replace("{n}", &part.to_string())
 }
 
 /// Levenshtein distance, ignoring case.
@@ -152,11 +150,7 @@ mod tests {
     use super::*;
 
     fn check_nearest(typed: &str, expected: Option<&str>) {
-        assert_eq!(
-            KnownModel::nearest(typed).map(|model| model.name),
-            expected,
-            "{typed}"
-        );
+        assert_eq!(KnownModel::nearest(typed).map(|model| model.name), expected, "{typed}");
     }
 
     #[test]
@@ -178,14 +172,8 @@ mod tests {
     #[test]
     fn placeholders_become_part_numbers() {
         assert_eq!(expand("p-part{n}", 3), "p-part3");
-        assert_eq!(
-            expand("p_part{n}/data/part{nn}.bin", 7),
-            "p_part7/data/part07.bin"
-        );
-        assert_eq!(
-            expand("p_part{n}/data/part{nn}.bin", 12),
-            "p_part12/data/part12.bin"
-        );
+        assert_eq!(expand("p_part{n}/data/part{nn}.bin", 7), "p_part7/data/part07.bin");
+        assert_eq!(expand("p_part{n}/data/part{nn}.bin", 12), "p_part12/data/part12.bin");
     }
 
     #[test]

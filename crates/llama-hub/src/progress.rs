@@ -98,18 +98,12 @@ impl FetchProgress for TerminalProgress {
     fn report(&self, event: FetchEvent<'_>) {
         match event {
             FetchEvent::Waiting { model } => {
-                self.print(format_args!(
-                    "{}: waiting for another process that fetches it",
-                    model.name
-                ));
+                self.print(format_args!("{}: waiting for another process that fetches it", model.name));
             }
             FetchEvent::Started { model, source } => {
                 let total_bytes = model.total_bytes();
                 let size = HumanBytes(total_bytes);
-                self.print(format_args!(
-                    "{}: fetching {size} from {source}",
-                    model.name
-                ));
+                self.print(format_args!("{}: fetching {size} from {source}", model.name));
                 self.bar.reset();
                 self.bar.set_length(total_bytes);
                 self.bar.set_message(model.name);

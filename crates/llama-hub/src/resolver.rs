@@ -71,17 +71,11 @@ impl Resolver {
         }
     }
 
-    fn provide(
-        &self,
-        model: &'static KnownModel,
-        progress: &dyn FetchProgress,
-    ) -> Result<PathBuf, HubError> {
+    fn provide(&self, model: &'static KnownModel, progress: &dyn FetchProgress) -> Result<PathBuf, HubError> {
         if let Some(path) = self.cache.find(model) {
             return Ok(path);
         }
-        let staging = self
-            .cache
-            .stage(model, || progress.report(FetchEvent::Waiting { model }))?;
+        let staging = self.cache.stage(model, || progress.report(FetchEvent::Waiting { model }))?;
         // Whoever held the lock before may have fetched it.
         if let Some(path) = self.cache.find(model) {
             return Ok(path);
@@ -89,10 +83,7 @@ impl Resolver {
         self.fetch(model, &staging, progress)?;
         self.cache.publish(model, &staging)?;
         progress.report(FetchEvent::Done { model });
-        Ok(self
-            .cache
-            .find(model)
-            .expect("every file was verified and renamed under the lock"))
+        Ok(self.cache.find(model).expect("every file was verified and renamed under the lock"))
     }
 
     /// Fills `staging` with verified files, from the first source that can.
@@ -105,26 +96,13 @@ impl Resolver {
         let mut attempts = Vec::new();
         for source in self.sources.iter().filter(|source| source.offers(model)) {
             let name = source.describe(model);
-            progress.report(FetchEvent::Started {
-                model,
-                source: &name,
-            });
-            let request = Request {
-                model,
-                folder: staging.path(),
-                progress,
-            };
+            progress.report(FetchEvent::Started { model, source: &name });
+            let request = Request { model, folder: staging.path(), progress };
             match deliver(source.as_ref(), &request) {
                 Ok(()) => return Ok(()),
                 Err(reason) => {
-                    progress.report(FetchEvent::SourceFailed {
-                        source: &name,
-                        reason: &reason,
-                    });
-                    attempts.push(Attempt {
-                        source: name,
-                        reason,
-                    });
+                    progress.report(FetchEvent::SourceFailed { source: &name, reason: &reason });
+                    attempts.push(Attempt { source: name, reason });
                     staging.clear()?;
                 }
             }
@@ -159,21 +137,15 @@ fn locate(model: &str) -> Result<Location, HubError> {
         return checkpoint(path).map(Location::Here);
     }
     if model.contains(['/', '\\']) || model.ends_with(".gguf") {
-        return Err(HubError::NoSuchPath {
-            path: path.to_owned(),
-        });
+        return Err(HubError::NoSuchPath { path: path.to_owned() });
     }
     let nearest = KnownModel::nearest(model).map(|known| known.name);
-    Err(HubError::UnknownModel {
-        name: model.to_owned(),
-        nearest,
-    })
+    Err(HubError::UnknownModel { name: model.to_owned(), nearest })
 }
 
 /// Checks by names alone that an existing path is a checkpoint.
 fn checkpoint(path: &Path) -> Result<PathBuf, HubError> {
-    let has_extension =
-        |path: &Path, wanted: &str| path.extension().is_some_and(|found| found == wanted);
+    let has_extension = |path: &Path, wanted: &str| path.extension().is_some_and(|found| found == wanted);
     let is_checkpoint = if path.is_dir() {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         let mut names = entries.map(|entry| PathBuf::from(entry.file_name()));
@@ -182,9 +154,7 @@ fn checkpoint(path: &Path) -> Result<PathBuf, HubError> {
         has_extension(path, "gguf")
     };
     if !is_checkpoint {
-        return Err(HubError::NotACheckpoint {
-            path: path.to_owned(),
-        });
+        return Err(HubError::NotACheckpoint { path: path.to_owned() });
     }
     Ok(path.to_owned())
 }
@@ -230,8 +200,7 @@ mod tests {
         fn fetch(&self, request: &Request<'_>) -> Result<(), SourceError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             let write = |name: &str, content: &[u8]| {
-                fs::write(request.folder.join(name), content)
-                    .expect("the staging folder is writable");
+                fs::write(request.folder.join(name), content).expect("the staging folder is writable");
             };
             write("a", FILES[0].1);
             match self.script {
@@ -241,10 +210,7 @@ mod tests {
                 Script::DeliversHalfTheFiles => {}
                 Script::FailsMidway => {
                     let source = io::Error::from(ErrorKind::StorageFull);
-                    return Err(SourceError::Io {
-                        path: request.folder.join("b"),
-                        source,
-                    });
+                    return Err(SourceError::Io { path: request.folder.join("b"), source });
                 }
                 Script::IsOffline => return Err(SourceError::SwitchedOff { variable: "TEST" }),
                 Script::LacksIt => panic!("asked although it does not offer the model"),
@@ -264,19 +230,11 @@ mod tests {
         let root = tempfile::tempdir().expect("makes a folder");
         let asked = Arc::new(AtomicUsize::new(0));
         let source = |script: &Script| -> Box<dyn Source> {
-            Box::new(Scripted {
-                script: *script,
-                asked: asked.clone(),
-            })
+            Box::new(Scripted { script: *script, asked: asked.clone() })
         };
         let sources = scripts.iter().map(source).collect();
         let resolver = Resolver::new(Cache::at(root.path()), sources);
-        Bench {
-            root,
-            resolver,
-            asked,
-            model: leaked_model("m", FILES),
-        }
+        Bench { root, resolver, asked, model: leaked_model("m", FILES) }
     }
 
     impl Bench {
@@ -286,9 +244,7 @@ mod tests {
 
         /// The model's folder holds the whole model or does not exist, and nothing unfinished is left.
         fn check_clean(&self) {
-            let unfinished = fs::read_dir(self.root.path().join(".partial"))
-                .expect("exists")
-                .count();
+            let unfinished = fs::read_dir(self.root.path().join(".partial")).expect("exists").count();
             assert_eq!(unfinished, 0, "unfinished downloads are left");
             let folder = self.resolver.cache.folder(self.model);
             let Ok(entries) = fs::read_dir(&folder) else {
@@ -296,8 +252,7 @@ mod tests {
             };
             assert_eq!(entries.count(), self.model.files.len());
             for file in self.model.files {
-                digest::verify(&folder.join(file.name), file)
-                    .expect("only verified files are published");
+                digest::verify(&folder.join(file.name), file).expect("only verified files are published");
             }
         }
     }
@@ -311,15 +266,9 @@ mod tests {
 
     fn check_fails_alone(script: Script, reason: &str) {
         let bench = bench(&[script]);
-        let error = bench
-            .provide()
-            .expect_err("the only source fails")
-            .to_string();
+        let error = bench.provide().expect_err("the only source fails").to_string();
         assert!(error.contains(reason), "{error}");
-        assert!(
-            error.contains("--model PATH") && error.contains("LLAMA_RS_CACHE"),
-            "{error}"
-        );
+        assert!(error.contains("--model PATH") && error.contains("LLAMA_RS_CACHE"), "{error}");
         assert!(!bench.resolver.cache.folder(bench.model).exists());
         bench.check_clean();
     }
@@ -370,15 +319,10 @@ mod tests {
         let fetch = || {
             let resolver = Resolver::new(
                 Cache::at(bench.root.path()),
-                vec![Box::new(Scripted {
-                    script: Script::Delivers,
-                    asked: bench.asked.clone(),
-                })],
+                vec![Box::new(Scripted { script: Script::Delivers, asked: bench.asked.clone() })],
             );
             start.wait();
-            resolver
-                .provide(bench.model, &NoProgress)
-                .expect("delivered or cached")
+            resolver.provide(bench.model, &NoProgress).expect("delivered or cached")
         };
         std::thread::scope(|scope| {
             let other = scope.spawn(fetch);
@@ -401,22 +345,13 @@ mod tests {
 
         let text = touch("notes.txt");
         assert!(matches!(here(&text), Err(HubError::NotACheckpoint { .. })));
-        assert!(matches!(
-            here(&directory),
-            Err(HubError::NotACheckpoint { .. })
-        ));
+        assert!(matches!(here(&directory), Err(HubError::NotACheckpoint { .. })));
         let gguf = touch("x.gguf");
         assert_eq!(here(&gguf).expect("a checkpoint"), Path::new(&gguf));
         touch("config.json");
         assert_eq!(here(&directory).expect("a checkpoint"), folder.path());
-        assert!(matches!(
-            here("no/such/place"),
-            Err(HubError::NoSuchPath { .. })
-        ));
-        assert!(matches!(
-            here("nothing.gguf"),
-            Err(HubError::NoSuchPath { .. })
-        ));
+        assert!(matches!(here("no/such/place"), Err(HubError::NoSuchPath { .. })));
+        assert!(matches!(here("nothing.gguf"), Err(HubError::NoSuchPath { .. })));
     }
 
     #[test]
@@ -424,9 +359,6 @@ mod tests {
         let error = resolve("smolm2", &NoProgress).expect_err("unknown");
         let message = Chain(&error).to_string();
         assert!(message.contains("did you mean `smollm2`?"), "{message}");
-        assert!(
-            message.contains("bard-draft") && message.contains("wordllama"),
-            "{message}"
-        );
+        assert!(message.contains("bard-draft") && message.contains("wordllama"), "{message}");
     }
 }

@@ -17,14 +17,8 @@ use super::{Request, Source, probe};
 use crate::{FetchEvent, HubRepo, KnownModel, ModelFile, Origin, SourceError};
 
 const OFFLINE: &str = "HF_HUB_OFFLINE";
-const PROXIES: [&str; 6] = [
-    "ALL_PROXY",
-    "all_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-];
+const PROXIES: [&str; 6] =
+    ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 /// hf-hub's working folder inside the request's folder.
 const WORKING: &str = ".hub";
 
@@ -69,9 +63,7 @@ impl HubSource {
         };
         HubSource {
             access,
-            endpoint: std::env::var("HF_ENDPOINT")
-                .ok()
-                .filter(|endpoint| !endpoint.is_empty()),
+            endpoint: std::env::var("HF_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty()),
             machine_cache: hf_hub::Cache::from_env().path().clone(),
             connect_limit: Duration::from_secs(4),
             stall_limit: Duration::from_secs(30),
@@ -97,34 +89,22 @@ impl HubSource {
             // The receiver is gone when this download was given up.
             let _ = sender.send(Message::Ended(ended));
         });
-        let report = |bytes| {
-            request.progress.report(FetchEvent::Received {
-                bytes: arrived_bytes + bytes,
-            })
-        };
+        let report = |bytes| request.progress.report(FetchEvent::Received { bytes: arrived_bytes + bytes });
         let pointer = self.wait(&receiver, report)?;
         place(&pointer, &request.folder.join(file.name))
     }
 
     fn open(&self, hub: HubRepo, working: &Path) -> Result<ApiRepo, SourceError> {
-        let mut builder = ApiBuilder::from_env()
-            .with_progress(false)
-            .with_cache_dir(working.to_owned());
+        let mut builder = ApiBuilder::from_env().with_progress(false).with_cache_dir(working.to_owned());
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.clone());
         }
-        let api = builder
-            .build()
-            .map_err(|error| SourceError::Hub(Box::new(error)))?;
+        let api = builder.build().map_err(|error| SourceError::Hub(Box::new(error)))?;
         Ok(api.repo(pinned(hub)))
     }
 
     /// Passes progress on until the download ends or stands still.
-    fn wait(
-        &self,
-        receiver: &Receiver<Message>,
-        report: impl Fn(u64),
-    ) -> Result<PathBuf, SourceError> {
+    fn wait(&self, receiver: &Receiver<Message>, report: impl Fn(u64)) -> Result<PathBuf, SourceError> {
         let mut received_bytes = 0;
         loop {
             match receiver.recv_timeout(self.stall_limit) {
@@ -136,10 +116,7 @@ impl HubSource {
                     return ended.map_err(|error| SourceError::Hub(Box::new(error)));
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Err(SourceError::Stalled {
-                        limit: self.stall_limit,
-                        received_bytes,
-                    });
+                    return Err(SourceError::Stalled { limit: self.stall_limit, received_bytes });
                 }
             }
         }
@@ -148,10 +125,7 @@ impl HubSource {
     /// The file in the machine's Hugging Face cache, if some other program put it there.
     fn cached(&self, hub: HubRepo, file: &ModelFile) -> Option<PathBuf> {
         let cache = hf_hub::Cache::new(self.machine_cache.clone());
-        let path = cache
-            .repo(pinned(hub))
-            .pointer_path(hub.revision)
-            .join(file.hub_path);
+        let path = cache.repo(pinned(hub)).pointer_path(hub.revision).join(file.hub_path);
         path.is_file().then_some(path)
     }
 }
@@ -175,10 +149,7 @@ impl Source for HubSource {
             let place = request.folder.join(file.name);
             match self.cached(hub, file) {
                 Some(cached) => {
-                    fs::copy(cached, &place).map_err(|source| SourceError::Io {
-                        path: place,
-                        source,
-                    })?;
+                    fs::copy(cached, &place).map_err(|source| SourceError::Io { path: place, source })?;
                 }
                 None if self.access == Access::Offline => {
                     return Err(SourceError::SwitchedOff { variable: OFFLINE });
@@ -186,9 +157,7 @@ impl Source for HubSource {
                 None => self.download(hub, file, request, arrived_bytes)?,
             }
             arrived_bytes += file.bytes;
-            request.progress.report(FetchEvent::Received {
-                bytes: arrived_bytes,
-            });
+            request.progress.report(FetchEvent::Received { bytes: arrived_bytes });
         }
         Ok(())
     }
@@ -222,13 +191,8 @@ fn is_true(value: &str) -> bool {
 
 /// Moves the file that hf-hub's link points to.
 fn place(pointer: &Path, place: &Path) -> Result<(), SourceError> {
-    let moved = pointer
-        .canonicalize()
-        .and_then(|blob| fs::rename(blob, place));
-    moved.map_err(|source| SourceError::Io {
-        path: place.to_owned(),
-        source,
-    })
+    let moved = pointer.canonicalize().and_then(|blob| fs::rename(blob, place));
+    moved.map_err(|source| SourceError::Io { path: place.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -281,16 +245,8 @@ mod tests {
             }
         }
         let asks_for_length = range == "0-0";
-        let body = if asks_for_length {
-            &CONTENT[..1]
-        } else {
-            CONTENT
-        };
-        let status = if matches!(script, Script::Refused) {
-            "404 Not Found"
-        } else {
-            "206 Partial Content"
-        };
+        let body = if asks_for_length { &CONTENT[..1] } else { CONTENT };
+        let status = if matches!(script, Script::Refused) { "404 Not Found" } else { "206 Partial Content" };
         let sent = match script {
             _ if asks_for_length => body,
             Script::Truncated | Script::Silent => &body[..4],
@@ -311,11 +267,7 @@ mod tests {
 
     fn fetch(folder: &TempDir, source: &HubSource) -> Result<(), SourceError> {
         let model = test_support::leaked_hub_model("m", &[("weights", CONTENT)]);
-        let request = Request {
-            model,
-            folder: folder.path(),
-            progress: &NoProgress,
-        };
+        let request = Request { model, folder: folder.path(), progress: &NoProgress };
         source.fetch(&request)?;
         digest::verify(&folder.path().join("weights"), &model.files[0])
     }
@@ -337,16 +289,7 @@ mod tests {
     fn a_silent_hub_is_given_up() {
         let (folder, source) = hub(Script::Silent);
         let error = fetch(&folder, &source).expect_err("nothing comes");
-        assert!(
-            matches!(
-                error,
-                SourceError::Stalled {
-                    received_bytes: 4,
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, SourceError::Stalled { received_bytes: 4, .. }), "{error:?}");
     }
 
     #[test]
@@ -361,14 +304,9 @@ mod tests {
         let (folder, mut source) = hub(Script::Whole);
         source.access = Access::Offline;
         let error = fetch(&folder, &source).expect_err("forbidden");
-        assert!(
-            matches!(error, SourceError::SwitchedOff { variable: OFFLINE }),
-            "{error:?}"
-        );
+        assert!(matches!(error, SourceError::SwitchedOff { variable: OFFLINE }), "{error:?}");
 
-        let snapshot = source
-            .machine_cache
-            .join("models--owner--name/snapshots/abc");
+        let snapshot = source.machine_cache.join("models--owner--name/snapshots/abc");
         fs::create_dir_all(&snapshot).expect("makes a folder");
         fs::write(snapshot.join("weights"), CONTENT).expect("writes");
         fetch(&folder, &source).expect("it is on this machine");

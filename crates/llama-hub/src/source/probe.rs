@@ -19,11 +19,7 @@ use crate::SourceError;
 /// [`SourceError::Unreachable`] when that takes longer than `limit`, or fails.
 pub(crate) fn reach(url: &str, limit: Duration) -> Result<(), SourceError> {
     let address = address_of(url);
-    let unreachable = |source| SourceError::Unreachable {
-        address: address.clone(),
-        limit,
-        source,
-    };
+    let unreachable = |source| SourceError::Unreachable { address: address.clone(), limit, source };
     let (answer, answered) = mpsc::channel();
     let target = address.clone();
     // Its own thread, because a name look-up knows no limit; it ends by itself, unheard.
@@ -53,17 +49,9 @@ fn address_of(url: &str) -> String {
         None => (443, url),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let names_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if names_port {
-        host.to_owned()
-    } else {
-        format!("{host}:{port}")
-    }
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let names_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if names_port { host.to_owned() } else { format!("{host}:{port}") }
 }
 
 #[cfg(test)]
@@ -91,15 +79,6 @@ mod tests {
         assert!(reach(&url, Duration::from_secs(2)).is_ok());
         drop(listener);
         let error = reach(&url, Duration::from_secs(2)).expect_err("nobody listens");
-        assert!(
-            matches!(
-                error,
-                SourceError::Unreachable {
-                    source: Some(_),
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, SourceError::Unreachable { source: Some(_), .. }), "{error:?}");
     }
 }

