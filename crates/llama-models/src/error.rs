@@ -3,6 +3,7 @@
 use std::{io, ops::Range, path::PathBuf};
 
 use llama_backend::BackendError;
+use llama_kv::KvError;
 
 /// Errors of checkpoints and their configuration. Each names the file and the tensor, field or key at fault.
 #[derive(Debug, thiserror::Error)]
@@ -322,9 +323,24 @@ pub enum ModelError {
         /// What does not fit, with the numbers.
         reason: String,
     },
-    /// A weight was refused below.
+    /// A batch that contradicts itself or the model: a fault in the caller.
+    #[error("batch: {reason}")]
+    Batch {
+        /// What does not fit, with the numbers.
+        reason: String,
+    },
+    /// A weight was refused below, or the device failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The cache could not be written.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+}
+
+impl From<candle_core::Error> for ModelError {
+    fn from(source: candle_core::Error) -> Self {
+        Self::Backend(source.into())
+    }
 }
 
 /// At most `MAX_CHARS` characters of text out of a file, so that hostile input does not flood a message.

@@ -33,11 +33,15 @@
 //! # Ok::<_, llama_models::ModelError>(())
 //! ```
 
+mod batch;
 pub mod checkpoint;
 pub mod config;
+mod decoder;
 mod error;
 pub mod families;
 
+pub use batch::{Batch, Output, Outputs, Span};
 pub use checkpoint::{Checkpoint, Vocabulary};
 pub use config::DecoderConfig;
+pub use decoder::{Decoder, DecoderOptions};
 pub use error::ModelError;

@@ -10,6 +10,8 @@ mod from_json;
 mod json_fields;
 mod json_rope;
 mod rope;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use attention::{AttentionBias, AttentionConfig, QkNorm, SlidingWindow, WindowedLayers};

@@ -1,12 +1,13 @@
 //! What a family's file says. Families differ in these points and in no others.
 
+use std::fmt;
+
 use llama_backend::ops::rope::RopeLayout;
 
 use super::FAMILIES;
 use crate::config::{AttentionBias, QkNorm};
 
 /// One model family.
-#[derive(Debug)]
 pub struct Family {
     /// `model_type` in config.json, and our name of the family.
     pub name: &'static str,
@@ -83,6 +84,13 @@ impl Family {
     /// The names of all families, for messages.
     pub(crate) fn supported() -> String {
         FAMILIES.map(|family| family.name).join(", ")
+    }
+}
+
+/// Its name: the rest is in the family's file.
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
     }
 }
 

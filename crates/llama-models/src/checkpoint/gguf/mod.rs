@@ -8,6 +8,8 @@ mod ggml_type;
 mod metadata;
 mod parse;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod value;
 mod writer;
 

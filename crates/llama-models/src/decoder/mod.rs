@@ -1,0 +1,10 @@
+//! The decoder: what every family computes, in one definition.
+
+mod attention;
+mod feed_forward;
+mod layer;
+mod load;
+mod model;
+
+pub use load::DecoderOptions;
+pub use model::Decoder;

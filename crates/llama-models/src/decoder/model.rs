@@ -1,0 +1,114 @@
+//! The whole decoder: embedding, layers, final norm, vocabulary projection.
+
+use candle_core::{DType, Tensor};
+use llama_backend::{
+    ops::{
+        Kernels, embed::embed, linear::Linear, linear::linear, rms_norm::RmsNorm, rms_norm::rms_norm,
+        rope::Rotations,
+    },
+    weight::Weight,
+};
+use llama_kv::PagedCache;
+
+use super::layer::{Layer, Step};
+use crate::{Batch, DecoderConfig, ModelError, Output, Outputs};
+
+/// A decoder-only transformer of the Llama kind. Holds weights, no state: the cache is the caller's.
+#[derive(Debug)]
+pub struct Decoder {
+    pub(super) config: DecoderConfig,
+    pub(super) embedding: Weight,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: RmsNorm,
+    pub(super) head: Linear,
+    pub(super) inverse_frequencies: Vec<f32>,
+    pub(super) kernels: Kernels,
+    pub(super) dtype: DType,
+}
+
+impl Decoder {
+    /// What it looks like.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// Dtype of activations.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Runs one step: writes the keys and values of all new tokens into the cache and returns what each span wants.
+    ///
+    /// # Shapes
+    /// `batch`: t tokens; per span the shapes of [`Outputs`], in f32.
+    ///
+    /// # Errors
+    /// [`ModelError::Backend`] or [`ModelError::Kv`] if batch, cache and model do not fit together, or the device
+    /// fails.
+    pub fn forward(&self, batch: &Batch, cache: &mut PagedCache) -> Result<Outputs, ModelError> {
+        let device = self.embedding.device();
+        let rotations =
+            Rotations::new(&batch.layout.positions(), &self.inverse_frequencies, (device, self.dtype))?;
+        let step =
+            Step { layout: &batch.layout, slots: batch.layout.slots(), rotations, kernels: self.kernels };
+        let mut x = embed(&batch.tokens, &self.embedding, self.kernels)?; // [t, e]
+        for (layer_idx, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(&x, (cache, layer_idx), &step)?; // [t, e]
+        }
+        self.outputs(batch, &x)
+    }
+
+    /// Norms and projects just the rows that a span asked for.
+    ///
+    /// # Shapes
+    /// `x`: `[t, e]`
+    fn outputs(&self, batch: &Batch, x: &Tensor) -> Result<Outputs, ModelError> {
+        let rows: Vec<u32> =
+            batch.wanted().flat_map(|(_, rows)| rows).map(|row_idx| row_idx as u32).collect();
+        if rows.is_empty() {
+            return Ok(batch.wanted().map(|_| None).collect());
+        }
+        let x = x.index_select(&Tensor::new(rows, x.device())?, 0)?; // [wanted rows, e]
+        let x = rms_norm(&x, &self.norm, self.kernels)?;
+        let logits = match batch.wanted().any(|(output, _)| is_logits(output)) {
+            true => Some(self.logits(batch, &x)?),
+            false => None,
+        };
+        let (mut first_row, mut first_logits) = (0, 0);
+        let outputs = batch.wanted().map(|(output, rows)| {
+            let len = rows.len();
+            let wanted = match &logits {
+                Some(logits) if is_logits(output) => {
+                    first_logits += len;
+                    Some(logits.narrow(0, first_logits - len, len)?) // [rows, v]
+                }
+                _ if output == Output::HiddenStates => {
+                    Some(x.narrow(0, first_row, len)?.to_dtype(DType::F32)?) // [rows, e]
+                }
+                _ => None,
+            };
+            first_row += len;
+            Ok(wanted)
+        });
+        outputs.collect()
+    }
+
+    /// Projects the wanted rows that are for logits.
+    ///
+    /// # Shapes
+    /// `x`: `[wanted rows, e]`; result: `[rows for logits, v]` in f32.
+    fn logits(&self, batch: &Batch, x: &Tensor) -> Result<Tensor, ModelError> {
+        let wanted = batch.wanted().flat_map(|(output, rows)| rows.map(move |_| output));
+        let rows: Vec<u32> =
+            (0..).zip(wanted).filter(|(_, output)| is_logits(*output)).map(|(i, _)| i).collect();
+        let x = match rows.len() == x.dim(0)? {
+            true => x.clone(),
+            false => x.index_select(&Tensor::new(rows, x.device())?, 0)?, // [rows, e]
+        };
+        Ok(linear(&x, &self.head, self.kernels)?.to_dtype(DType::F32)?) // [rows, v]
+    }
+}
+
+fn is_logits(output: Output) -> bool {
+    matches!(output, Output::LastLogits | Output::AllLogits)
+}
