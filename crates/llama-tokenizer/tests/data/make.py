@@ -105,4 +105,5 @@ def main(folder, smollm, references):
     write("references.json", goldens)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
