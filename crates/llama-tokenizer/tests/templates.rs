@@ -99,6 +99,12 @@ fn small_things_that_templates_rely_on() {
     check("  {% set x = 1 %}\n{{ x }}\n", "1");
     check("{{ tools is none }} {{ add_generation_prompt }} {{ bos_token is defined }}", "True False False");
     check("{{ '<' | string }}{{ [true] | string }}", "<[True]");
+    check(
+        "{{ none is iterable }} {{ nope is iterable }} {{ 'a' is iterable }} {{ 1 is iterable }}",
+        "False True True False",
+    );
+    check("{{ 'a' is sequence }} {{ messages[0] is sequence }} {{ none is sequence }}", "True True False");
+    check("{{ true is number }} {{ 1.5 is number }} {{ '1' is number }}", "True True False");
     check("{{ messages | tojson }}", r#"[{"role": "user", "content": "hi"}]"#);
     assert!(matches!(render("{{ nope.more }}"), Err(TokenizerError::TemplateRender { .. })));
     assert!(matches!(render("{% if %}"), Err(TokenizerError::TemplateSyntax { .. })));

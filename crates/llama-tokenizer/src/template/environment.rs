@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 
+use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::{LocalTime, MAX_INSTRUCTIONS, json, python};
@@ -39,6 +40,13 @@ impl From<Refusal> for Error {
     }
 }
 
+/// Tests that answer as in Python, where the engine's own differ: none is not iterable, text is a sequence, booleans are numbers.
+const PYTHON_TESTS: &[(&str, fn(&Value) -> bool)] = &[
+    ("iterable", |value| is_container(value) || value.is_undefined()),
+    ("sequence", is_container),
+    ("number", |value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool)),
+];
+
 /// The engine, without a date.
 pub(super) fn build() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -53,6 +61,9 @@ pub(super) fn build() -> Environment<'static> {
     environment.set_recursion_limit(MAX_DEPTH);
     environment.add_filter("tojson", json::tojson);
     environment.add_filter("string", |value: &Value| python::str(value));
+    for (name, test) in PYTHON_TESTS {
+        environment.add_test(*name, *test);
+    }
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", |_: String| Err::<String, _>(Error::from(Refusal::NeedsDate)));
     environment
@@ -63,6 +74,10 @@ pub(super) fn strftime(now: LocalTime, format: &str) -> Result<String, Error> {
     now.format(format).ok_or_else(|| {
         Error::new(ErrorKind::InvalidOperation, format!("unknown directive in the date format {format:?}"))
     })
+}
+
+fn is_container(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map)
 }
 
 fn raise_exception(message: Value) -> Result<Value, Error> {
