@@ -30,11 +30,9 @@
 //! # }
 //! ```
 
-mod tokenizer;
-
 mod special;
-
 mod stream;
+mod tokenizer;
 
 mod gguf;
 mod hub;

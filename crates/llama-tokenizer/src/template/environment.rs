@@ -9,8 +9,10 @@ use std::io;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
-use super::{LocalTime, MAX_INSTRUCTIONS, json, python};
+use super::{LocalTime, json, python};
 
+/// Instructions after which a template counts as endless; a thousand messages take well under a million.
+pub(super) const MAX_INSTRUCTIONS: u64 = 10_000_000;
 /// Deepest nesting of macros and loops; each level takes stack.
 const MAX_DEPTH: usize = 128;
 
@@ -41,11 +43,14 @@ impl From<Refusal> for Error {
 }
 
 /// Tests that answer as in Python, where the engine's own differ: none is not iterable, text is a sequence, booleans are numbers.
-const PYTHON_TESTS: &[(&str, fn(&Value) -> bool)] = &[
+const PYTHON_TESTS: &[PythonTest] = &[
     ("iterable", |value| is_container(value) || value.is_undefined()),
     ("sequence", is_container),
     ("number", |value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool)),
 ];
+
+/// A test's name and its answer.
+type PythonTest = (&'static str, fn(&Value) -> bool);
 
 /// The engine, without a date.
 pub(super) fn build() -> Environment<'static> {
