@@ -199,6 +199,8 @@ mod tests {
 
         fn fetch(&self, request: &Request<'_>) -> Result<(), SourceError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
+            let num_left = fs::read_dir(request.folder).expect("exists").count();
+            assert_eq!(num_left, 0, "the source before left something");
             let write = |name: &str, content: &[u8]| {
                 fs::write(request.folder.join(name), content).expect("the staging folder is writable");
             };
