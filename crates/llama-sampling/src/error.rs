@@ -1,0 +1,31 @@
+//! What can go wrong between logits and a token.
+
+/// Errors of sampling.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SamplingError {
+    /// A parameter outside its range. Use a value inside.
+    #[error("{parameter} is {found}, expected {range}")]
+    OutOfRange {
+        /// The parameter.
+        parameter: &'static str,
+        /// Its value.
+        found: String,
+        /// The values that make sense.
+        range: &'static str,
+    },
+    /// The logits hold a NaN or plus infinity: the model's weights or its computation are broken.
+    #[error("the logit of token {token} is {found}")]
+    NotFinite {
+        /// The first such token.
+        token: usize,
+        /// Its logit.
+        found: f32,
+    },
+    /// Every token has been ruled out.
+    #[error("no token is left to choose from")]
+    NoCandidate,
+    /// Candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

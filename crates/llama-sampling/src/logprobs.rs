@@ -1,0 +1,57 @@
+//! Log-probabilities of a distribution, for reports.
+
+use candle_core::Tensor;
+
+use crate::SamplingError;
+
+/// A token and ln p.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Logprob {
+    /// The token.
+    pub token: u32,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+}
+
+/// Log-probabilities of `token`, then of the `num_alternatives` most likely tokens, falling.
+///
+/// # Shapes
+/// `logits`: `[v]` in f32.
+///
+/// # Errors
+/// Candle's; [`SamplingError::NoCandidate`] if `token` is outside the vocabulary.
+pub fn logprobs(logits: &Tensor, token: u32, num_alternatives: usize) -> Result<Vec<Logprob>, SamplingError> {
+    let row = logits.to_vec1::<f32>()?;
+    let chosen = *row.get(token as usize).ok_or(SamplingError::NoCandidate)?;
+    let maximum = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let total: f64 = row.iter().map(|&logit| (f64::from(logit) - maximum).exp()).sum();
+    let logprob = |logit: f32| (f64::from(logit) - maximum - total.ln()) as f32;
+    let mut reported = vec![Logprob { token, logprob: logprob(chosen) }];
+    let mut order: Vec<u32> = (0..row.len() as u32).collect();
+    let falling = |a: &u32, b: &u32| row[*b as usize].total_cmp(&row[*a as usize]).then(a.cmp(b));
+    let num_alternatives = num_alternatives.min(order.len());
+    if num_alternatives > 0 && num_alternatives < order.len() {
+        order.select_nth_unstable_by(num_alternatives, falling);
+    }
+    order.truncate(num_alternatives);
+    order.sort_unstable_by(falling);
+    reported.extend(order.iter().map(|&token| Logprob { token, logprob: logprob(row[token as usize]) }));
+    Ok(reported)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alternatives_fall_and_sum_to_one() {
+        let logits = Tensor::new(&[1f32, 3.0, 2.0, 3.0], &candle_core::Device::Cpu).unwrap();
+        let reported = logprobs(&logits, 2, 9).unwrap();
+        let tokens: Vec<u32> = reported.iter().map(|entry| entry.token).collect();
+        assert_eq!(tokens, [2, 1, 3, 2, 0]);
+        let mass: f32 = reported[1..].iter().map(|entry| entry.logprob.exp()).sum();
+        assert!((mass - 1.0).abs() < 1e-6);
+        assert_eq!(logprobs(&logits, 0, 1).unwrap().len(), 2);
+        assert_eq!(logprobs(&logits, 0, 0).unwrap().len(), 1);
+    }
+}
