@@ -2,6 +2,7 @@
 
 use std::{io, ops::Range, path::PathBuf};
 
+use candle_core::DType;
 use llama_backend::BackendError;
 use llama_kv::KvError;
 
@@ -323,11 +324,15 @@ pub enum ModelError {
         /// What does not fit, with the numbers.
         reason: String,
     },
-    /// A batch that contradicts itself or the model: a fault in the caller.
-    #[error("batch: {reason}")]
-    Batch {
-        /// What does not fit, with the numbers.
-        reason: String,
+    /// The device cannot compute in this dtype. Choose one of those it can.
+    #[error("{device} computes in {supported:?}, not in {found:?}")]
+    ComputeDtype {
+        /// The device.
+        device: String,
+        /// What was asked for.
+        found: DType,
+        /// What it can.
+        supported: &'static [DType],
     },
     /// A weight was refused below, or the device failed.
     #[error(transparent)]

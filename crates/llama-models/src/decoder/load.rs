@@ -32,17 +32,16 @@ impl Decoder {
     ///
     /// # Errors
     /// [`ModelError`] that names the tensor which is missing or has the wrong shape or format;
-    /// [`ModelError::Batch`] for a dtype that the device cannot compute in.
+    /// [`ModelError::ComputeDtype`] for a dtype that the device cannot compute in.
     pub fn new(
         checkpoint: &Checkpoint,
         backend: &dyn Backend,
         options: DecoderOptions,
     ) -> Result<Self, ModelError> {
-        let dtypes = backend.compute_dtypes();
-        let dtype = options.dtype.unwrap_or(dtypes[0]);
-        if !dtypes.contains(&dtype) {
-            let reason = format!("{} computes in {dtypes:?}, not in {dtype:?}", backend.name());
-            return Err(ModelError::Batch { reason });
+        let supported = backend.compute_dtypes();
+        let dtype = options.dtype.unwrap_or(supported[0]);
+        if !supported.contains(&dtype) {
+            return Err(ModelError::ComputeDtype { device: backend.name(), found: dtype, supported });
         }
         Loader { checkpoint, backend, config: checkpoint.config(), dtype }.decoder(options.kernels)
     }
