@@ -14,6 +14,8 @@ pub(crate) struct Syntax {
     /// Functions and methods, by number of parameters without `self`. Not those of `impl Trait for`
     /// blocks: their signature is the trait's choice.
     pub(crate) parameters: Vec<Sized>,
+    /// Where the methods of `impl Trait for` blocks start: their contract is the trait's.
+    pub(crate) trait_impl_methods: Vec<usize>,
     /// Parameters of type `bool` in public functions.
     pub(crate) public_bools: Vec<PublicBool>,
     /// Structs, by number of fields.
@@ -130,7 +132,9 @@ impl<'ast> Visit<'ast> for Syntax {
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
         self.test_item(&item.attrs, item);
         self.body(&item.sig, &item.block);
-        if self.owner_kind() != Some(OwnerKind::TraitImpl) {
+        if self.owner_kind() == Some(OwnerKind::TraitImpl) {
+            self.trait_impl_methods.push(item.sig.span().start().line);
+        } else {
             self.signature(&item.sig);
         }
         if is_public(&item.vis) {

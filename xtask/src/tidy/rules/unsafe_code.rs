@@ -19,18 +19,15 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in &workspace.sources {
         let is_listed = entries.iter().any(|entry| entry.path == source.path);
-        for found in &source.tokens.unsafes {
-            if !is_listed {
-                let fix = format!("do it safely, or add the file to {LIST} with the reason");
-                findings.push(Finding::new(
-                    &source.path,
-                    found.line,
-                    "`unsafe` in a file that is not listed",
-                    fix,
-                ));
-            }
-            findings.extend(check_comment(source, found));
+        let uses = &source.tokens.unsafes;
+        if let Some(first) = uses.first()
+            && !is_listed
+        {
+            let what = format!("`unsafe` in a file that is not listed (uses: {})", uses.len());
+            let fix = format!("do it safely, or add the file to {LIST} with the reason");
+            findings.push(Finding::new(&source.path, first.line, what, fix));
         }
+        findings.extend(uses.iter().filter_map(|found| check_comment(source, found)));
     }
     findings.extend(entries.iter().filter_map(|entry| check_entry(entry, workspace)));
     findings
@@ -39,6 +36,7 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
 fn check_comment(source: &SourceFile, found: &Unsafe) -> Option<Finding> {
     let (wanted, fix): (&[&str], _) = match found.kind {
         UnsafeKind::PointerType => return None,
+        UnsafeKind::Function if source.syntax.trait_impl_methods.contains(&found.line) => return None,
         UnsafeKind::Claim => (&["SAFETY:"], "say directly above why it holds: `// SAFETY: ...`"),
         UnsafeKind::Function => {
             (&["# Safety", "SAFETY:"], "say in a `# Safety` section what callers must ensure")
@@ -120,6 +118,7 @@ mod tests {
         check_listed("/// F.\npub unsafe fn f() {}", &["# Safety"]);
         check_listed("m! { unsafe { g() } }", &["without its reason"]);
         check_listed("type F = unsafe fn(u8);", &[]);
+        check_listed("// SAFETY: x.\nunsafe impl A for B {\n    unsafe fn f() {}\n}", &[]);
         check_listed("// SAFETY: nobody else has that name.\n#[unsafe(no_mangle)]\nfn f() {}", &[]);
     }
 
