@@ -11,9 +11,9 @@ use llama_models::{
     checkpoint::gguf::{FromGguf, Gguf, GgufMetadata},
 };
 
-fuzz_target!(|bytes: Vec<u8>| {
+fuzz_target!(|bytes: &[u8]| {
     let path = Path::new("fuzz.gguf");
-    let Ok(gguf) = Gguf::parse(path, Arc::new(bytes)) else {
+    let Ok(gguf) = Gguf::parse(path, Arc::new(bytes.to_vec())) else {
         return;
     };
     for (key, _) in gguf.metadata.keys() {
