@@ -174,9 +174,9 @@ static SAFETENSORS_FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 });
 
 /// Allocations that do not grow with the input: error messages, first growth of collections.
-const CONSTANT_BYTES: usize = 16 << 10;
+const CONSTANT_BYTES: usize = 2 << 10;
 /// What one byte of header may cost: a tensor of 30 bytes of JSON becomes a table entry, a parsed one and a name.
-const BYTES_PER_INPUT_BYTE: usize = 64;
+const BYTES_PER_INPUT_BYTE: usize = 32;
 
 fn check_peak(peak: usize, header_bytes: usize) -> Result<(), TestCaseError> {
     let limit = CONSTANT_BYTES + BYTES_PER_INPUT_BYTE * header_bytes;
