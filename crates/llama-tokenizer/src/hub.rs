@@ -18,10 +18,8 @@ const KNOWN_DECODERS: &[&str] =
 pub(crate) fn build(json: &[u8]) -> Result<Tokenizer, TokenizerError> {
     let as_json = |source: serde_json::Error| TokenizerError::TokenizerJson { source: source.into() };
     let description: Value = serde_json::from_slice(json).map_err(as_json)?;
-    let mut library =
+    let library =
         tokenizers::Tokenizer::from_bytes(json).map_err(|source| TokenizerError::TokenizerJson { source })?;
-    library.with_padding(None);
-    library.with_truncation(None).map_err(|source| TokenizerError::Assemble { source })?;
     let (spelling, leading_space) = spelling(&description["decoder"])?;
     let unk = unknown_id(&description["model"], &library);
     let special = special_ids(&library);

@@ -28,7 +28,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Runs a tokenizer of the library; ids in `fenced` never come out of ordinary text.
+    /// Runs a tokenizer of the library, without its truncation and padding; ids in `fenced` never come out of text.
     pub(crate) fn from_library(
         library: tokenizers::Tokenizer,
         fenced: HashSet<u32>,
