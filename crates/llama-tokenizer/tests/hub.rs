@@ -89,3 +89,12 @@ fn decoding_agrees_with_the_library() {
         }
     }
 }
+
+#[test]
+fn everything_may_be_shared_between_threads() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Tokenizer>();
+    check::<llama_tokenizer::StreamDecoder>();
+    check::<llama_tokenizer::ChatTemplate>();
+    check::<TokenizerError>();
+}
