@@ -43,6 +43,8 @@ pub enum FinishReason {
     Stop(String),
     /// The token limit, or the context's end, was reached.
     MaxTokens,
+    /// The caller asked for an early end with [`crate::TokenStream::stop`].
+    Interrupted,
 }
 
 /// The end of a generation.
@@ -57,7 +59,7 @@ pub struct Finished {
     /// How long it took.
     pub timings: Timings,
     /// The whole sequence, prompt and answer, still cached: start from it to continue without computing it again.
-    /// Absent where the engine keeps none.
+    /// Present if the request asked for it, see [`crate::KeepContext`].
     pub context: Option<PinnedContext>,
 }
 

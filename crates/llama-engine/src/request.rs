@@ -102,6 +102,18 @@ pub struct GenerateRequest {
     pub end: EndOfText,
     /// Report log-probabilities of each token and of this many most likely alternatives.
     pub logprobs: Option<usize>,
+    /// Whether the end of the stream carries a handle on the whole sequence.
+    pub keep: KeepContext,
+}
+
+/// Whether a finished generation leaves its context pinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepContext {
+    /// Its blocks may be reused at once; a later prompt that begins alike still finds what is left of them.
+    #[default]
+    No,
+    /// [`crate::Finished::context`] holds it, so that it can be continued without computing it again.
+    Yes,
 }
 
 /// Whether the model's end-of-text tokens end the answer.
@@ -125,6 +137,7 @@ impl GenerateRequest {
             stop: Vec::new(),
             end: EndOfText::Stops,
             logprobs: None,
+            keep: KeepContext::No,
         }
     }
 
@@ -155,6 +168,12 @@ impl GenerateRequest {
     /// Goes on past end-of-text tokens, or not.
     pub fn with_end(mut self, end: EndOfText) -> Self {
         self.end = end;
+        self
+    }
+
+    /// Leaves the whole sequence pinned at the end.
+    pub fn with_keep(mut self, keep: KeepContext) -> Self {
+        self.keep = keep;
         self
     }
 

@@ -14,6 +14,7 @@ use crate::{EngineError, Event, Finished};
 /// Events of one generation: tokens, then [`Event::Finished`] or an error, then nothing. Dropping it cancels the work.
 pub struct TokenStream {
     events: Pin<Box<dyn Stream<Item = Result<Event, EngineError>> + Send>>,
+    on_stop: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// A finished generation.
@@ -28,9 +29,20 @@ pub struct Completion {
 }
 
 impl TokenStream {
-    /// For engines: wraps the stream that carries the events.
-    pub fn new(events: impl Stream<Item = Result<Event, EngineError>> + Send + 'static) -> Self {
-        Self { events: Box::pin(events) }
+    /// For engines: wraps the stream that carries the events, and what asks for an early end.
+    pub fn new(
+        events: impl Stream<Item = Result<Event, EngineError>> + Send + 'static,
+        on_stop: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        Self { events: Box::pin(events), on_stop: Some(Box::new(on_stop)) }
+    }
+
+    /// Asks for an early end: the stream still ends with [`Event::Finished`], of reason
+    /// [`crate::FinishReason::Interrupted`] unless it was about to end anyway.
+    pub fn stop(&mut self) {
+        if let Some(on_stop) = self.on_stop.take() {
+            on_stop();
+        }
     }
 
     /// The next event; `None` after the end.

@@ -1,1 +1,36 @@
-//! (runtime)
+//! [`CandleEngine`]: the engine that runs here.
+//!
+//! One worker thread owns decoder and cache and runs steps; sessions are entries in its table, not threads. The
+//! engine's front checks requests and turns text into tokens on the caller's thread.
+//!
+//! ```
+//! use llama_engine::{GenerateRequest, LlamaEngine};
+//! use llama_runtime::{CandleEngine, EngineOptions};
+//!
+//! # futures::executor::block_on(async {
+//! let bard = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/bard");
+//! let engine = CandleEngine::load(bard, EngineOptions::default()).await?;
+//! let request = GenerateRequest::new("HAMLET.\n").with_max_tokens(8);
+//! let completion = engine.generate(request).await?.collect().await?;
+//! assert_eq!(completion.text, "I am glad he is not a");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Events
+#![doc = include_str!("events.md")]
+
+mod answer_text;
+mod engine;
+mod error;
+mod events;
+mod load;
+mod options;
+pub mod scheduler;
+mod vocabulary;
+mod worker;
+
+pub use engine::CandleEngine;
+pub use error::LoadError;
+pub use load::LoadStage;
+pub use options::EngineOptions;

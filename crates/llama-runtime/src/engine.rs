@@ -1,0 +1,292 @@
+//! The front of the engine: checks requests, turns text into tokens, and talks to the worker.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use futures_channel::{mpsc, oneshot};
+use futures_core::Stream;
+use llama_engine::{
+    EmbedRequest, Embeddings, EndOfText, EngineError, EngineInfo, Event, GenerateRequest, LlamaEngine,
+    PinnedContext, Prompt, Sampling, TokenStream, Usage,
+};
+use llama_sampling::{Sampler, SamplerConfig, SamplingError};
+use llama_tokenizer::{
+    AddSpecial, DecodeSpecial, GenerationPrompt, Message, ParseSpecial, RenderOptions, TokenizerError,
+};
+
+use crate::{
+    EngineOptions, LoadError, LoadStage,
+    answer_text::AnswerText,
+    load::{self, Loaded},
+    worker::{Command, EmbedJob, GenerateJob, PinJob},
+};
+
+/// The engine that runs here. Clones share one worker; the last one to go lets it finish and end.
+#[derive(Clone)]
+pub struct CandleEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    loaded: Loaded,
+    max_waiting: usize,
+}
+
+impl CandleEngine {
+    /// Opens a directory in Hugging Face form or a `.gguf` file. Reads headers only: weights are read when a step
+    /// first needs them.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names the file and the tensor, field or option at fault.
+    pub async fn load(path: impl Into<PathBuf>, options: EngineOptions) -> Result<Self, LoadError> {
+        Self::load_with_progress(path, options, |_| {}).await
+    }
+
+    /// As [`CandleEngine::load`], and reports each stage from the worker's thread.
+    ///
+    /// # Errors
+    /// As [`CandleEngine::load`].
+    pub async fn load_with_progress(
+        path: impl Into<PathBuf>,
+        options: EngineOptions,
+        on_stage: impl Fn(LoadStage) + Send + 'static,
+    ) -> Result<Self, LoadError> {
+        let max_waiting = options.max_waiting;
+        let loaded = load::load(path.into(), options, on_stage).await?;
+        Ok(Self { inner: Arc::new(Inner { loaded, max_waiting }) })
+    }
+}
+
+impl LlamaEngine for CandleEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.inner.loaded.info
+    }
+
+    async fn generate(&self, request: GenerateRequest) -> Result<TokenStream, EngineError> {
+        let arrived = Instant::now();
+        let inner = &self.inner;
+        let (sender, events) = mpsc::unbounded();
+        let (interrupt, stop) = oneshot::channel();
+        let job = inner.generate_job(request, (sender, stop, arrived))?;
+        inner.enqueue(Command::Generate(Box::new(job)))?;
+        let on_stop = move || {
+            // A generation that has ended needs no stopping.
+            let _ = interrupt.send(());
+        };
+        Ok(TokenStream::new(EventStream { events, is_over: false }, on_stop))
+    }
+
+    async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let job = self.inner.embed_job(request, reply)?;
+        let prompt_tokens = job.texts.iter().map(Vec::len).sum();
+        let usage = Usage { prompt_tokens, ..Usage::default() };
+        if job.texts.is_empty() {
+            return Ok(Embeddings { vectors: Vec::new(), usage });
+        }
+        self.inner.enqueue(Command::Embed(job))?;
+        let vectors = answer.await.unwrap_or(Err(EngineError::Stopped))?;
+        Ok(Embeddings { vectors, usage })
+    }
+
+    async fn pin(&self, prompt: Prompt) -> Result<PinnedContext, EngineError> {
+        let tokens = self.inner.tokens(prompt, AddSpecial::Yes)?;
+        self.inner.check_length("prompt", tokens.len(), 0)?;
+        let (reply, answer) = oneshot::channel();
+        self.inner.enqueue(Command::Pin(PinJob { tokens, reply }))?;
+        answer.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    async fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        self.inner.loaded.text.tokenizer.encode(text, AddSpecial::No, ParseSpecial::No).map_err(tokenizer)
+    }
+
+    async fn detokenize(&self, tokens: &[u32]) -> Result<String, EngineError> {
+        self.inner.loaded.text.tokenizer.decode(tokens, DecodeSpecial::Skip).map_err(tokenizer)
+    }
+}
+
+impl fmt::Debug for CandleEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CandleEngine").field(self.info()).finish()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A worker that has died needs no farewell.
+        let _ = self.loaded.commands.send(Command::Shutdown);
+    }
+}
+
+type Events = mpsc::UnboundedSender<Result<Event, EngineError>>;
+
+impl Inner {
+    /// Sends a request to the worker, unless too many wait already.
+    fn enqueue(&self, command: Command) -> Result<(), EngineError> {
+        let num_waiting = &self.loaded.num_waiting;
+        if num_waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
+            num_waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(EngineError::Overloaded { limit: self.max_waiting });
+        }
+        self.loaded.commands.send(command).map_err(|_| EngineError::Stopped)
+    }
+
+    fn generate_job(
+        &self,
+        request: GenerateRequest,
+        (events, stop, arrived): (Events, oneshot::Receiver<()>, Instant),
+    ) -> Result<GenerateJob, EngineError> {
+        let (context, add) = match request.context {
+            Some(handle) => (Some((handle.id_in(self.loaded.engine)?, handle)), AddSpecial::No),
+            None => (None, AddSpecial::Yes),
+        };
+        let tokens = self.tokens(request.prompt, add)?;
+        let prompt_len = tokens.len() + context.as_ref().map_or(0, |(_, handle)| handle.len());
+        if request.max_tokens == Some(0) {
+            return Err(invalid("max_tokens", "0, expected at least 1"));
+        }
+        self.check_length("prompt", prompt_len, request.max_tokens.unwrap_or(1))?;
+        if request.stop.iter().any(String::is_empty) {
+            return Err(invalid("stop", "an empty text would end every answer"));
+        }
+        let decoder = self.loaded.text.tokenizer.stream_decoder(DecodeSpecial::Skip).continuing();
+        Ok(GenerateJob {
+            tokens,
+            context,
+            sampler: sampler(&request.sampling)?,
+            text: AnswerText::new(decoder, request.stop),
+            max_tokens: request.max_tokens.unwrap_or(self.loaded.info.context_len - prompt_len),
+            end_tokens: match request.end {
+                EndOfText::Stops => self.loaded.end_tokens.clone(),
+                EndOfText::Ignored => Vec::new(),
+            },
+            logprobs: request.logprobs,
+            keep: request.keep,
+            events,
+            stop,
+            arrived,
+        })
+    }
+
+    fn embed_job(
+        &self,
+        request: EmbedRequest,
+        reply: oneshot::Sender<Result<Vec<Vec<f32>>, EngineError>>,
+    ) -> Result<EmbedJob, EngineError> {
+        let full_len = self.loaded.info.embedding_len;
+        let dimensions = request.dimensions.unwrap_or(full_len);
+        if dimensions == 0 || dimensions > full_len {
+            return Err(invalid("dimensions", format!("{dimensions}, expected 1 to {full_len}")));
+        }
+        let instruction = request.instruction.unwrap_or_default();
+        let tokens = |text: String| {
+            let tokens = self.tokens(Prompt::Text(format!("{instruction}{text}")), AddSpecial::Yes)?;
+            self.check_length("texts", tokens.len(), 0)?;
+            Ok(tokens)
+        };
+        Ok(EmbedJob {
+            texts: request.texts.into_iter().map(tokens).collect::<Result<_, EngineError>>()?,
+            pooling: request.pooling,
+            normalization: request.normalization,
+            dimensions,
+            reply,
+        })
+    }
+
+    fn tokens(&self, prompt: Prompt, add: AddSpecial) -> Result<Vec<u32>, EngineError> {
+        let text_side = &self.loaded.text;
+        match prompt {
+            Prompt::Text(text) => text_side.tokenizer.encode(&text, add, ParseSpecial::No).map_err(tokenizer),
+            Prompt::Tokens(tokens) => self.checked(tokens),
+            Prompt::Chat(messages) => {
+                let Some(template) = &text_side.template else {
+                    let what = "a conversation: this model has no chat template".to_owned();
+                    return Err(EngineError::Unsupported { what });
+                };
+                let messages: Vec<Message> = messages
+                    .into_iter()
+                    .map(|message| Message::new(message.role.as_str(), message.content))
+                    .collect();
+                let options = RenderOptions::new(GenerationPrompt::Add);
+                let text = template.render(&messages, &options).map_err(tokenizer)?;
+                text_side.tokenizer.encode(&text, AddSpecial::No, ParseSpecial::Yes).map_err(tokenizer)
+            }
+        }
+    }
+
+    fn checked(&self, tokens: Vec<u32>) -> Result<Vec<u32>, EngineError> {
+        let vocab_size = self.loaded.info.vocab_size;
+        match tokens.iter().find(|&&token| token as usize >= vocab_size) {
+            Some(token) => {
+                Err(invalid("prompt", format!("token {token} is outside the vocabulary of {vocab_size}")))
+            }
+            None => Ok(tokens),
+        }
+    }
+
+    /// Checks that a sequence is not empty, and fits with as many tokens as shall be added to it.
+    fn check_length(&self, field: &'static str, len: usize, max_new: usize) -> Result<(), EngineError> {
+        let context_len = self.loaded.info.context_len;
+        let needed = len.saturating_add(max_new);
+        match len {
+            0 => Err(invalid(field, "no tokens")),
+            _ if needed > context_len => Err(EngineError::ContextTooLong { needed, context_len }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn invalid(field: &'static str, reason: impl Into<String>) -> EngineError {
+    EngineError::InvalidRequest { field, reason: reason.into() }
+}
+
+fn tokenizer(source: TokenizerError) -> EngineError {
+    EngineError::Tokenizer(Box::new(source))
+}
+
+fn sampler(sampling: &Sampling) -> Result<Sampler, EngineError> {
+    let config = SamplerConfig {
+        temperature: sampling.temperature,
+        top_k: sampling.top_k,
+        top_p: sampling.top_p,
+        min_p: sampling.min_p,
+        // The standard library's per-process randomness is enough to tell requests apart.
+        seed: sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
+    };
+    Sampler::new(&config).map_err(|error| match error {
+        SamplingError::OutOfRange { parameter, found, range } => {
+            invalid(parameter, format!("{found}, expected {range}"))
+        }
+        other => EngineError::Model(Box::new(other)),
+    })
+}
+
+/// The worker's events; if they break off, the worker has died.
+struct EventStream {
+    events: mpsc::UnboundedReceiver<Result<Event, EngineError>>,
+    is_over: bool,
+}
+
+impl Stream for EventStream {
+    type Item = Result<Event, EngineError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let item = match Pin::new(&mut self.events).poll_next(context) {
+            Poll::Ready(item) => item.unwrap_or(Err(EngineError::Stopped)),
+            Poll::Pending => return Poll::Pending,
+        };
+        self.is_over = !matches!(item, Ok(Event::Token(_)));
+        Poll::Ready(Some(item))
+    }
+}

@@ -1,0 +1,176 @@
+//! From a path to a running engine.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{self, Sender},
+    },
+    thread,
+};
+
+use futures_channel::oneshot;
+use llama_backend::Backend;
+use llama_engine::EngineInfo;
+use llama_kv::{BlockPool, CacheConfig, PagedCache};
+use llama_models::{Checkpoint, Decoder, DecoderConfig, DecoderOptions};
+
+use crate::{
+    EngineOptions, LoadError,
+    scheduler::{Scheduler, SchedulerConfig},
+    vocabulary::TextSide,
+    worker::{Command, Worker, WorkerParts},
+};
+
+/// How far loading has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadStage {
+    /// Reading headers and configuration.
+    Checkpoint,
+    /// Building the tokenizer.
+    Tokenizer,
+    /// Checking that every weight is there. None is read.
+    Weights,
+    /// Reserving the cache.
+    Cache,
+    /// Done.
+    Ready,
+}
+
+/// What the engine's front keeps of a loaded model.
+pub(crate) struct Loaded {
+    pub(crate) info: EngineInfo,
+    pub(crate) text: TextSide,
+    pub(crate) end_tokens: Vec<u32>,
+    pub(crate) engine: u64,
+    pub(crate) num_waiting: Arc<AtomicUsize>,
+    pub(crate) commands: Sender<Command>,
+}
+
+/// Starts the worker thread, which loads the model and then serves.
+pub(crate) async fn load(
+    path: PathBuf,
+    options: EngineOptions,
+    on_stage: impl Fn(LoadStage) + Send + 'static,
+) -> Result<Loaded, LoadError> {
+    check(&options)?;
+    let (reply, loaded) = oneshot::channel();
+    let (commands, inbox) = mpsc::channel();
+    let work = move || {
+        let opened = open(&path, &options, commands.clone(), &on_stage);
+        let (answer, worker) = match opened {
+            Ok((loaded, parts)) => (Ok(loaded), Some(Worker::new(parts, commands))),
+            Err(error) => (Err(error), None),
+        };
+        // If nobody waits for the engine any more, `loaded` is dropped here and the worker finds its inbox closed.
+        if reply.send(answer).is_ok()
+            && let Some(worker) = worker
+        {
+            worker.run(&inbox);
+        }
+    };
+    thread::Builder::new().name("llama-worker".to_owned()).spawn(work).map_err(LoadError::Thread)?;
+    loaded.await.unwrap_or(Err(LoadError::Stopped))
+}
+
+fn check(options: &EngineOptions) -> Result<(), LoadError> {
+    let at_least_one = [
+        ("block_len", Some(options.block_len)),
+        ("max_step_tokens", Some(options.max_step_tokens)),
+        ("max_running", Some(options.max_running)),
+        ("max_waiting", Some(options.max_waiting)),
+        ("context_len", options.context_len),
+        ("cache_tokens", options.cache_tokens),
+    ];
+    match at_least_one.into_iter().find(|(_, value)| *value == Some(0)) {
+        Some((option, _)) => Err(LoadError::Option { option, reason: "0, expected at least 1".to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn open(
+    path: &Path,
+    options: &EngineOptions,
+    commands: Sender<Command>,
+    on_stage: &dyn Fn(LoadStage),
+) -> Result<(Loaded, WorkerParts), LoadError> {
+    on_stage(LoadStage::Checkpoint);
+    let backend = options.device.backend()?;
+    let checkpoint = Checkpoint::open(path)?;
+    on_stage(LoadStage::Tokenizer);
+    let text = TextSide::open(&checkpoint)?;
+    on_stage(LoadStage::Weights);
+    let decoder_options = DecoderOptions { dtype: options.dtype, kernels: options.kernels };
+    let decoder = Decoder::new(&checkpoint, &*backend, decoder_options)?;
+    on_stage(LoadStage::Cache);
+    let (context_len, cache) = allocate(&decoder, &*backend, options)?;
+    let config = decoder.config();
+    let (engine, num_waiting) = (next_engine(), Arc::new(AtomicUsize::new(0)));
+    let loaded = Loaded {
+        info: describe(path, config, context_len, (&*backend, options)),
+        end_tokens: config.special_tokens.eos_token_ids.clone(),
+        engine,
+        num_waiting: num_waiting.clone(),
+        commands,
+        text,
+    };
+    let vocab_size = loaded.text.tokenizer.vocab_size();
+    let limits =
+        SchedulerConfig { max_step_tokens: options.max_step_tokens, max_running: options.max_running };
+    let pool = BlockPool::new(cache.config().num_blocks, options.block_len);
+    let scheduler = Scheduler::new(limits, pool);
+    on_stage(LoadStage::Ready);
+    Ok((loaded, WorkerParts { decoder, cache, scheduler, vocab_size, engine, num_waiting }))
+}
+
+/// The cache, and the longest sequence that model and cache allow.
+fn allocate(
+    decoder: &Decoder,
+    backend: &dyn Backend,
+    options: &EngineOptions,
+) -> Result<(usize, PagedCache), LoadError> {
+    let config = decoder.config();
+    let model_len = config.max_position_embeddings;
+    let num_blocks = options.num_blocks(options.context_len_for(model_len));
+    let cache = CacheConfig {
+        num_layers: config.num_hidden_layers,
+        num_kv_heads: config.attention.num_key_value_heads,
+        head_dim: config.attention.head_dim,
+        num_blocks,
+        block_len: options.block_len,
+        dtype: decoder.dtype(),
+    };
+    let per_block = cache.bytes_per_token().checked_mul(options.block_len);
+    let total = per_block.and_then(|bytes| bytes.checked_mul(num_blocks)).filter(|&bytes| bytes < 1 << 46);
+    if total.is_none() || u32::try_from(num_blocks * options.block_len).is_err() {
+        return Err(LoadError::Option {
+            option: "cache_tokens",
+            reason: format!("{num_blocks} blocks of {} tokens are too many", options.block_len),
+        });
+    }
+    let context_len = options.context_len_for(model_len).min(num_blocks * options.block_len);
+    Ok((context_len, PagedCache::new(cache, backend)?))
+}
+
+fn describe(
+    path: &Path,
+    config: &DecoderConfig,
+    context_len: usize,
+    (backend, options): (&dyn Backend, &EngineOptions),
+) -> EngineInfo {
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    EngineInfo {
+        model: name.to_string_lossy().into_owned(),
+        context_len,
+        vocab_size: config.vocab_size,
+        embedding_len: config.hidden_size,
+        device: backend.name(),
+        block_len: options.block_len,
+    }
+}
+
+fn next_engine() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

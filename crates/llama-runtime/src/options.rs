@@ -1,0 +1,58 @@
+//! How an engine is set up.
+
+use candle_core::DType;
+use llama_backend::{Device, ops::Kernels};
+
+/// Options of [`crate::CandleEngine::load`]. The defaults suit a laptop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineOptions {
+    /// Where to compute.
+    pub device: Device,
+    /// Precision of activations and cache; the device's default if absent.
+    pub dtype: Option<DType>,
+    /// Our kernels, or the reference they are checked against.
+    pub kernels: Kernels,
+    /// Most tokens of a sequence; the model's own limit if absent or larger.
+    pub context_len: Option<usize>,
+    /// Tokens that the cache holds for all sequences and pins together; four times the context, but at most 32,768
+    /// beyond one context, if absent. Memory is only used for what was written.
+    pub cache_tokens: Option<usize>,
+    /// Tokens per cache block.
+    pub block_len: usize,
+    /// Most tokens of one step.
+    pub max_step_tokens: usize,
+    /// Most sequences that run at once.
+    pub max_running: usize,
+    /// Most requests that wait; further ones are refused.
+    pub max_waiting: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            device: Device::Cpu,
+            dtype: None,
+            kernels: Kernels::Native,
+            context_len: None,
+            cache_tokens: None,
+            block_len: 16,
+            max_step_tokens: 512,
+            max_running: 64,
+            max_waiting: 1024,
+        }
+    }
+}
+
+impl EngineOptions {
+    /// The context in force for a model made for `model_len` tokens.
+    pub(crate) fn context_len_for(&self, model_len: usize) -> usize {
+        self.context_len.unwrap_or(model_len).min(model_len)
+    }
+
+    /// Blocks of the cache.
+    pub(crate) fn num_blocks(&self, context_len: usize) -> usize {
+        const MOST_BEYOND: usize = 32_768;
+        let default = context_len + (3 * context_len).min(MOST_BEYOND);
+        self.cache_tokens.unwrap_or(default).div_ceil(self.block_len)
+    }
+}

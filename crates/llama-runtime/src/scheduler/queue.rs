@@ -1,0 +1,274 @@
+//! The scheduler: decode first, then prefill in chunks, oldest first; preemption takes the newest.
+//!
+//! Invariant: every sequence is waiting or running until it is finished; tables belong to running sequences only, so
+//! whoever leaves gives its blocks back. Oldest-first without overtaking means that nobody starves.
+
+use std::collections::BTreeMap;
+
+use llama_kv::{BlockPool, BlockTable, Holder};
+use llama_models::{Output, Span};
+
+use super::{
+    PlannedSpan, Refusal, SequenceId, SequenceSpec, Start, StepPlan,
+    entry::{Entry, Running},
+};
+
+/// Limits of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulerConfig {
+    /// Most tokens of one step, at least 1: bounds how long a prompt can delay the others' next token.
+    pub max_step_tokens: usize,
+    /// Most sequences that run at once, at least 1.
+    pub max_running: usize,
+}
+
+/// The sequences of one engine and their blocks.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: SchedulerConfig,
+    pool: BlockPool,
+    waiting: BTreeMap<SequenceId, Entry>,
+    running: BTreeMap<SequenceId, Running>,
+}
+
+impl Scheduler {
+    /// # Panics
+    /// If a limit is zero.
+    pub fn new(config: SchedulerConfig, pool: BlockPool) -> Self {
+        assert!(config.max_step_tokens > 0 && config.max_running > 0, "a limit of zero: {config:?}");
+        Self { config, pool, waiting: BTreeMap::new(), running: BTreeMap::new() }
+    }
+
+    /// The blocks. For pins, which hold tables of their own.
+    pub fn pool_mut(&mut self) -> &mut BlockPool {
+        &mut self.pool
+    }
+
+    /// The blocks.
+    pub fn pool(&self) -> &BlockPool {
+        &self.pool
+    }
+
+    /// Sequences that wait for their first or next admission.
+    pub fn num_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Sequences that hold blocks.
+    pub fn num_running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Adds a sequence.
+    ///
+    /// # Panics
+    /// If it has no tokens or its name is taken.
+    pub fn submit(&mut self, spec: SequenceSpec) {
+        assert!(!spec.tokens.is_empty(), "a sequence without tokens");
+        let entry = Entry { tokens: spec.tokens, output: spec.output, start: spec.start };
+        let taken = self.running.contains_key(&spec.id) || self.waiting.insert(spec.id, entry).is_some();
+        assert!(!taken, "{:?} is taken", spec.id);
+    }
+
+    /// All tokens of a sequence; `None` if it is not here.
+    pub fn tokens(&self, id: SequenceId) -> Option<&[u32]> {
+        let waiting = || self.waiting.get(&id).map(|entry| entry.tokens.as_slice());
+        self.running.get(&id).map(|running| running.tokens.as_slice()).or_else(waiting)
+    }
+
+    /// Tokens of a running sequence whose keys and values are cached.
+    pub fn num_cached(&self, id: SequenceId) -> usize {
+        self.running.get(&id).map_or(0, |running| running.table.len())
+    }
+
+    /// Plans the next step and reserves its blocks. An empty plan means that there is nothing to do.
+    pub fn plan(&mut self) -> StepPlan {
+        let mut plan = StepPlan::default();
+        loop {
+            let mut budget = self.config.max_step_tokens;
+            self.plan_decode(&mut plan, &mut budget);
+            self.plan_prefill(&mut plan, &mut budget);
+            self.admit(&mut plan, &mut budget);
+            if !plan.spans.is_empty() || !self.make_room(&mut plan) {
+                return plan;
+            }
+        }
+    }
+
+    /// A planned span as the decoder takes it.
+    ///
+    /// # Panics
+    /// If the span is not of the last plan.
+    pub fn span(&self, planned: &PlannedSpan) -> Span {
+        let running = self.running.get(&planned.id).expect("a planned sequence runs");
+        let num_blocks = self.pool.blocks_for(planned.positions.end);
+        Span {
+            tokens: running.tokens[planned.positions.clone()].to_vec(),
+            first_position: planned.positions.start,
+            blocks: running.table.blocks()[..num_blocks].iter().map(|block| block.0).collect(),
+            output: planned.output,
+        }
+    }
+
+    /// Says that the planned spans were computed: their blocks become shareable.
+    pub fn complete(&mut self, spans: &[PlannedSpan]) {
+        for span in spans {
+            if let Some(running) = self.running.get_mut(&span.id) {
+                self.pool.commit(&mut running.table, &running.tokens[..span.positions.end]);
+            }
+        }
+    }
+
+    /// Adds a sampled token.
+    ///
+    /// # Panics
+    /// If the sequence does not run.
+    pub fn append(&mut self, id: SequenceId, token: u32) {
+        self.running.get_mut(&id).expect("a sampled sequence runs").tokens.push(token);
+    }
+
+    /// Ends a sequence, wherever it is, and gives its blocks back. Says whether it was here.
+    pub fn finish(&mut self, id: SequenceId) -> bool {
+        if let Some(running) = self.running.remove(&id) {
+            self.pool.close(running.table);
+            return true;
+        }
+        match self.waiting.remove(&id) {
+            Some(Entry { start: Start::Forked(table), .. }) => {
+                self.pool.close(table);
+                true
+            }
+            entry => entry.is_some(),
+        }
+    }
+
+    /// A pin on a running sequence: all its tokens, and a table of those that are cached (the last sampled one is not).
+    pub fn pin(&mut self, id: SequenceId) -> Option<(Vec<u32>, BlockTable)> {
+        let running = self.running.get(&id)?;
+        let table = self.pool.fork(&running.table, Holder::Pin);
+        Some((running.tokens.clone(), table))
+    }
+
+    /// Running sequences that lack one token: the oldest first, making room at the expense of the newest.
+    fn plan_decode(&mut self, plan: &mut StepPlan, budget: &mut usize) {
+        let decoding = self.running.iter().filter(|(_, running)| running.num_pending() == 1);
+        let ids: Vec<SequenceId> = decoding.map(|(id, _)| *id).collect();
+        for id in ids {
+            if *budget == 0 {
+                return;
+            }
+            // A victim of an older sequence is gone; no victim has been planned, because all are newer.
+            while self.running.contains_key(&id) && !self.plan_span(id, 1, plan) {
+                self.preempt_newest(plan);
+            }
+            *budget -= usize::from(self.running.contains_key(&id));
+        }
+    }
+
+    /// Running sequences that lack more: as many tokens as budget and blocks allow.
+    fn plan_prefill(&mut self, plan: &mut StepPlan, budget: &mut usize) {
+        let prefilling = self.running.iter().filter(|(_, running)| running.num_pending() > 1);
+        let ids: Vec<SequenceId> = prefilling.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.plan_chunk(id, plan, budget);
+        }
+    }
+
+    fn plan_chunk(&mut self, id: SequenceId, plan: &mut StepPlan, budget: &mut usize) {
+        let Some(running) = self.running.get(&id) else {
+            return;
+        };
+        let len = running.num_pending().min(*budget);
+        if len > 0 && self.plan_span(id, len, plan) {
+            *budget -= len;
+        }
+    }
+
+    /// Waiting sequences, oldest first, as long as the blocks for all their tokens are there.
+    fn admit(&mut self, plan: &mut StepPlan, budget: &mut usize) {
+        while *budget > 0 && self.running.len() < self.config.max_running {
+            let Some((&id, _)) = self.waiting.first_key_value() else {
+                return;
+            };
+            let entry = self.waiting.remove(&id).expect("it was just seen");
+            let Some(running) = self.open(id, entry) else {
+                return;
+            };
+            self.running.insert(id, running);
+            self.plan_chunk(id, plan, budget);
+        }
+    }
+
+    /// Gives a sequence its cached blocks, or puts it back if the others it needs are not there.
+    fn open(&mut self, id: SequenceId, entry: Entry) -> Option<Running> {
+        let Entry { tokens, output, start } = entry;
+        let mut table = match start {
+            // The last token is always computed: its logits are wanted.
+            Start::Cached => self.pool.open(&tokens[..tokens.len() - 1], Holder::Sequence),
+            Start::Fresh => self.pool.open(&[], Holder::Sequence),
+            Start::Forked(table) => table,
+        };
+        self.pool.truncate(&mut table, tokens.len() - 1);
+        let copies_tail = !table.len().is_multiple_of(self.pool.block_len());
+        let lacking = self.pool.blocks_for(tokens.len()) - table.blocks().len();
+        if lacking + usize::from(copies_tail) > self.pool.available_blocks() {
+            self.pool.close(table);
+            let start = if output == Output::HiddenStates { Start::Fresh } else { Start::Cached };
+            self.waiting.insert(id, Entry { tokens, output, start });
+            return None;
+        }
+        Some(Running { tokens, output, table })
+    }
+
+    /// Reserves blocks for the next `len` tokens of a running sequence and plans them. Says whether that worked.
+    fn plan_span(&mut self, id: SequenceId, len: usize, plan: &mut StepPlan) -> bool {
+        let running = self.running.get_mut(&id).expect("only running sequences are planned");
+        let positions = running.table.len()..running.table.len() + len;
+        let Ok(copy) = self.pool.reserve(&mut running.table, positions.end) else {
+            return false;
+        };
+        plan.copies.extend(copy);
+        let is_last = positions.end == running.tokens.len();
+        let output = match running.output {
+            Output::LastLogits if !is_last => Output::Nothing,
+            output => output,
+        };
+        plan.spans.push(PlannedSpan { id, positions, output });
+        true
+    }
+
+    /// Sends the newest running sequence back to wait.
+    fn preempt_newest(&mut self, plan: &mut StepPlan) {
+        let Some((id, running)) = self.running.pop_last() else {
+            return;
+        };
+        let Running { tokens, output, table } = running;
+        self.pool.close(table);
+        let start = if output == Output::HiddenStates { Start::Fresh } else { Start::Cached };
+        self.waiting.insert(id, Entry { tokens, output, start });
+        plan.preempted.push(id);
+    }
+
+    /// When nothing could be planned: takes blocks from the newest, or refuses the one that is alone and still lacks
+    /// blocks. Says whether planning should be tried again.
+    fn make_room(&mut self, plan: &mut StepPlan) -> bool {
+        if self.running.len() > 1 {
+            self.preempt_newest(plan);
+            return true;
+        }
+        let alone = self.running.keys().chain(self.waiting.keys()).next().copied();
+        let Some(id) = alone else {
+            return false;
+        };
+        let len = self.tokens(id).map_or(0, <[u32]>::len);
+        self.finish(id);
+        let stats = self.pool.stats();
+        plan.refused.push(Refusal {
+            id,
+            needed_blocks: self.pool.blocks_for(len),
+            available_blocks: stats.total_blocks - stats.pinned_blocks,
+            total_blocks: stats.total_blocks,
+        });
+        true
+    }
+}

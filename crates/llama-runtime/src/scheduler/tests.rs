@@ -1,0 +1,136 @@
+//! The scheduler against a scripted decoder: tokens are a function of the sequence so far, so any order of steps,
+//! preemptions and sharing must give each sequence the same tokens as when it runs alone.
+
+use std::collections::BTreeMap;
+
+use llama_kv::{BlockPool, Holder};
+use llama_models::Output;
+use proptest::prelude::*;
+
+use super::*;
+
+/// The scripted decoder's next token.
+fn next_token(tokens: &[u32]) -> u32 {
+    tokens.iter().fold(17u32, |hash, token| hash.wrapping_mul(31).wrapping_add(*token)) % 5
+}
+
+#[derive(Debug)]
+struct Job {
+    prompt: Vec<u32>,
+    num_new: usize,
+    cancel_after: Option<usize>,
+}
+
+fn jobs() -> impl Strategy<Value = Vec<(usize, Job)>> {
+    let job = (prop::collection::vec(0u32..3, 1..40), 1usize..20, prop::option::weighted(0.2, 0usize..10));
+    let job = job.prop_map(|(prompt, num_new, cancel_after)| Job { prompt, num_new, cancel_after });
+    prop::collection::vec((0usize..30, job), 1..25)
+}
+
+/// Runs jobs that arrive at given steps. Returns each one's tokens, or its refusal.
+fn run(jobs: &[(usize, Job)], scheduler: &mut Scheduler) -> BTreeMap<SequenceId, Result<Vec<u32>, Refusal>> {
+    let mut ended = BTreeMap::new();
+    let mut waiting: Vec<usize> = (0..jobs.len()).collect();
+    for step in 0..100_000 {
+        waiting.retain(|&i| {
+            let arrives = jobs[i].0 <= step;
+            if arrives {
+                let (tokens, start) = (jobs[i].1.prompt.clone(), Start::Cached);
+                let id = SequenceId(i as u64);
+                scheduler.submit(SequenceSpec { id, tokens, output: Output::LastLogits, start });
+            }
+            !arrives
+        });
+        let plan = scheduler.plan();
+        ended.extend(plan.refused.iter().map(|refusal| (refusal.id, Err(*refusal))));
+        check_plan(&plan, scheduler);
+        scheduler.complete(&plan.spans);
+        for span in plan.spans.iter().filter(|span| span.output == Output::LastLogits) {
+            let job = &jobs[span.id.0 as usize].1;
+            let tokens = scheduler.tokens(span.id).unwrap().to_vec();
+            let num_new = tokens.len() - job.prompt.len();
+            if num_new == job.num_new || job.cancel_after == Some(num_new) {
+                assert!(scheduler.finish(span.id));
+                assert!(ended.insert(span.id, Ok(tokens)).is_none(), "ended twice");
+            } else {
+                scheduler.append(span.id, next_token(&tokens));
+            }
+        }
+        if waiting.is_empty() && ended.len() == jobs.len() {
+            return ended;
+        }
+    }
+    panic!("not finished after 100,000 steps: {} of {}", ended.len(), jobs.len());
+}
+
+fn check_plan(plan: &StepPlan, scheduler: &Scheduler) {
+    let num_tokens: usize = plan.spans.iter().map(|span| span.positions.len()).sum();
+    assert!(num_tokens <= 16, "{num_tokens} tokens in a step");
+    let mut ids: Vec<SequenceId> = plan.spans.iter().map(|span| span.id).collect();
+    ids.sort_unstable();
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "a sequence is planned twice");
+    for span in &plan.spans {
+        assert_eq!(span.positions.start, scheduler.num_cached(span.id), "tokens are skipped or repeated");
+        assert_eq!(scheduler.span(span).tokens.len(), span.positions.len());
+    }
+}
+
+fn scheduler(num_blocks: usize, block_len: usize) -> Scheduler {
+    let config = SchedulerConfig { max_step_tokens: 16, max_running: 6 };
+    Scheduler::new(config, BlockPool::new(num_blocks, block_len))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn every_sequence_ends_once_with_the_tokens_it_has_alone(
+        jobs in jobs(), num_blocks in 1usize..40, block_len in 1usize..6,
+    ) {
+        let mut scheduler = scheduler(num_blocks, block_len);
+        for (id, outcome) in run(&jobs, &mut scheduler) {
+            let job = &jobs[id.0 as usize].1;
+            let mut expected = job.prompt.clone();
+            let num_new = job.cancel_after.map_or(job.num_new, |cancel| cancel.min(job.num_new));
+            for _ in 0..num_new {
+                expected.push(next_token(&expected));
+            }
+            match outcome {
+                Ok(tokens) => prop_assert_eq!(tokens, expected),
+                Err(refusal) => prop_assert!(expected.len().div_ceil(block_len) > num_blocks, "{:?}", refusal),
+            }
+        }
+        prop_assert_eq!(scheduler.pool().available_blocks(), num_blocks);
+    }
+}
+
+#[test]
+fn decode_goes_before_prefill() {
+    let mut scheduler = scheduler(64, 4);
+    let submit = |scheduler: &mut Scheduler, id, len| {
+        let (output, start) = (Output::LastLogits, Start::Cached);
+        scheduler.submit(SequenceSpec { id: SequenceId(id), tokens: vec![id as u32; len], output, start });
+    };
+    submit(&mut scheduler, 0, 3);
+    let first = scheduler.plan();
+    scheduler.complete(&first.spans);
+    scheduler.append(SequenceId(0), 9);
+    submit(&mut scheduler, 1, 40);
+    let plan = scheduler.plan();
+    let spans: Vec<_> =
+        plan.spans.iter().map(|span| (span.id.0, span.positions.clone(), span.output)).collect();
+    assert_eq!(spans, [(0, 3..4, Output::LastLogits), (1, 0..15, Output::Nothing)]);
+}
+
+#[test]
+fn a_sequence_beside_pins_is_refused_with_the_numbers() {
+    let mut scheduler = scheduler(4, 2);
+    let mut pin = scheduler.pool_mut().open(&[], Holder::Pin);
+    scheduler.pool_mut().reserve(&mut pin, 5).unwrap();
+    scheduler.pool_mut().commit(&mut pin, &[1, 2, 3, 4, 5]);
+    let (output, start) = (Output::LastLogits, Start::Cached);
+    scheduler.submit(SequenceSpec { id: SequenceId(0), tokens: vec![7; 3], output, start });
+    let plan = scheduler.plan();
+    let expected = Refusal { id: SequenceId(0), needed_blocks: 2, available_blocks: 1, total_blocks: 4 };
+    assert_eq!(plan.refused, [expected]);
+    scheduler.pool_mut().close(pin);
+}
