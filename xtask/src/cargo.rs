@@ -8,9 +8,14 @@ use std::thread;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-/// The root of the checkout that this binary was built from.
+/// The root of the checkout that we were started in.
 pub(crate) fn workspace_root() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    // `cargo run` says where it runs us; what was compiled in may be another checkout that shares
+    // this one's target folder.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = here.filter(|folder| folder.ends_with("xtask"));
+    let folder = here.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    let root = folder.parent();
     root.expect("xtask is a folder of the workspace").to_owned()
 }
 
