@@ -91,7 +91,9 @@ impl Faulty {
             }
             Fault::TakesForeignContext => request.context = None,
             Fault::ContextOneShort => {
-                let short = |context: PinnedContext| context.rewind(context.len().saturating_sub(1)).unwrap();
+                let short = |context: PinnedContext| {
+                    context.rewind(context.len().saturating_sub(1)).expect("it is not longer")
+                };
                 request.context = request.context.take().map(short);
             }
             _ => {}

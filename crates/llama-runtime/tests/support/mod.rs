@@ -13,5 +13,5 @@ pub(crate) fn bard_dir() -> PathBuf {
 
 /// The small model.
 pub(crate) fn bard(options: EngineOptions) -> CandleEngine {
-    block_on(CandleEngine::load(bard_dir(), options)).unwrap()
+    block_on(CandleEngine::load(bard_dir(), options)).expect("bard is in the repository")
 }
