@@ -74,6 +74,15 @@ impl GgufMetadata {
         &self.path
     }
 
+    /// Every key with its value as it lies in the file: type, count, elements. Sorted.
+    pub(super) fn encoded(&self) -> impl Iterator<Item = (&str, Vec<u8>)> {
+        self.values.iter().map(|(key, raw)| {
+            let mut encoded = Vec::new();
+            raw.encode((*self.owner).as_ref(), &mut encoded);
+            (key.as_str(), encoded)
+        })
+    }
+
     /// An error about the value of `key`.
     pub(crate) fn wrong_value(&self, key: &str, expected: &'static str, found: String) -> ModelError {
         ModelError::Metadata { path: self.path.clone(), key: excerpt(key), expected, found }

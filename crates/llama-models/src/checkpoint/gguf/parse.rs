@@ -12,7 +12,7 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
 /// A key of length 0, a type, a value of one byte.
 const MIN_METADATA_BYTES: usize = 8 + 4 + 1;
 const DEFAULT_ALIGNMENT: u32 = 32;
-const ALIGNMENT_KEY: &str = "general.alignment";
+pub(super) const ALIGNMENT_KEY: &str = "general.alignment";
 
 /// A parsed GGUF file. Only the header was read.
 #[derive(Clone, Debug)]

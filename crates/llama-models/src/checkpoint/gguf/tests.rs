@@ -271,6 +271,28 @@ fn values_are_read_in_every_type() {
 }
 
 #[test]
+fn metadata_is_copied_byte_for_byte_but_for_the_alignment() {
+    let entries = [
+        entry(b"array", 9, &[&4u32.to_le_bytes()[..], &2u64.to_le_bytes(), &[1; 8]].concat()),
+        entry(b"general.alignment", 4, &64u32.to_le_bytes()),
+        entry(b"i8", 1, &[0x80]),
+        entry(b"not utf-8", 8, &string(&[0xff, 0xfe])),
+        entry(b"u64", 10, &[9; 8]),
+    ];
+    let from = parse(raw(0, 5, &entries.concat())).expect("valid");
+    let mut writer = GgufWriter::default();
+    writer.set("u64", 1u64);
+    writer.copy_metadata(&from.metadata);
+    writer.set("i8", 7);
+    let copied = writer.start(Vec::new()).expect("written").finish().expect("complete");
+    let kept =
+        [entries[4].clone(), entries[0].clone(), entry(b"i8", 5, &7i32.to_le_bytes()), entries[3].clone()];
+    let mut expected = raw(0, 4, &kept.concat());
+    expected.resize(expected.len().next_multiple_of(32), 0);
+    assert_eq!(copied, expected);
+}
+
+#[test]
 fn strings_that_are_not_utf8_are_refused_when_asked_for() {
     let gguf = parse(raw(0, 1, &entry(b"k", 8, &string(&[0xff])))).expect("walked over");
     assert_eq!(

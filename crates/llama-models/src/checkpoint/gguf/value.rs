@@ -111,6 +111,15 @@ impl RawValue {
     pub(super) fn array_len(&self) -> Option<usize> {
         self.array_len
     }
+
+    /// Appends type, count and elements as they lie in `file`.
+    pub(super) fn encode(&self, file: &[u8], out: &mut Vec<u8>) {
+        match self.array_len {
+            Some(len) => encode_array_header(out, self.scalar, len),
+            None => out.extend(self.scalar.id().to_le_bytes()),
+        }
+        out.extend(&file[self.range.clone()]);
+    }
 }
 
 /// Why a value cannot be walked over.

@@ -6,6 +6,8 @@ use llama_backend::weight::WeightDtype;
 
 use super::{
     ggml_type::id_of,
+    metadata::GgufMetadata,
+    parse::ALIGNMENT_KEY,
     value::{GgufValue, encode_string},
 };
 use crate::ModelError;
@@ -34,7 +36,8 @@ const MAX_RANK: usize = 4;
 /// ```
 #[derive(Debug, Default)]
 pub struct GgufWriter {
-    metadata: Vec<(String, GgufValue)>,
+    /// Keys, and values as they lie in a file.
+    metadata: Vec<(String, Vec<u8>)>,
     tensors: Vec<Declared>,
     names: BTreeSet<String>,
 }
@@ -50,10 +53,16 @@ struct Declared {
 impl GgufWriter {
     /// Sets a metadata key, replacing an earlier value.
     pub fn set(&mut self, key: &str, value: impl Into<GgufValue>) {
-        let value = value.into();
-        match self.metadata.iter_mut().find(|(existing, _)| existing == key) {
-            Some(entry) => entry.1 = value,
-            None => self.metadata.push((key.to_owned(), value)),
+        let mut encoded = Vec::new();
+        value.into().encode(&mut encoded);
+        self.set_encoded(key, encoded);
+    }
+
+    /// Takes over every key of another file, byte for byte, also those of types that this crate does not read;
+    /// except the alignment, which is this writer's own.
+    pub fn copy_metadata(&mut self, from: &GgufMetadata) {
+        for (key, encoded) in from.encoded().filter(|(key, _)| *key != ALIGNMENT_KEY) {
+            self.set_encoded(key, encoded);
         }
     }
 
@@ -91,14 +100,21 @@ impl GgufWriter {
         Ok(GgufBody { sink, pending: self.tensors.into_iter() })
     }
 
+    fn set_encoded(&mut self, key: &str, encoded: Vec<u8>) {
+        match self.metadata.iter_mut().find(|(existing, _)| existing == key) {
+            Some(entry) => entry.1 = encoded,
+            None => self.metadata.push((key.to_owned(), encoded)),
+        }
+    }
+
     fn header(&self) -> Vec<u8> {
         let mut out = b"GGUF".to_vec();
         out.extend(VERSION.to_le_bytes());
         out.extend((self.tensors.len() as u64).to_le_bytes());
         out.extend((self.metadata.len() as u64).to_le_bytes());
-        for (key, value) in &self.metadata {
+        for (key, encoded) in &self.metadata {
             encode_string(&mut out, key);
-            value.encode(&mut out);
+            out.extend(encoded);
         }
         let mut offset = 0u64;
         for tensor in &self.tensors {
