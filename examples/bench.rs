@@ -1,0 +1,59 @@
+//! Speed of a model's decoder as one line of JSON: `cargo run --release --example bench -- smollm2 --depth 128`.
+//! Decode counts the new tokens of `batch` sequences, each behind `depth` cached tokens. The best round counts.
+
+#[path = "../benches/common/mod.rs"]
+mod common;
+
+use std::time::Instant;
+
+use clap::Parser;
+use common::Workload;
+use llama_hub::TerminalProgress;
+use llama_rs::backend::{parallel::Pool, simd::Isa};
+
+/// Measure prefill and decode of a model
+#[derive(Parser)]
+struct Options {
+    /// A known model's name, a GGUF file or a directory
+    model: String,
+    #[arg(long)]
+    threads: Option<usize>,
+    #[arg(long, default_value_t = 512)]
+    prompt: usize,
+    #[arg(long, default_value_t = 64)]
+    decode: usize,
+    #[arg(long, default_value_t = 0)]
+    depth: usize,
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Options { model, threads, prompt, decode, depth, batch, rounds } = Options::parse();
+    threads.map(Pool::set_global_threads);
+    let path = llama_hub::resolve(&model, &TerminalProgress::new())?;
+    let mut workload = Workload::open(&path, batch, prompt.max(depth + decode))?;
+    let (mut prefill_tok_s, mut decode_tok_s) = (0f64, 0f64);
+    for round in 0..=rounds {
+        workload.rewind(0);
+        let start = Instant::now();
+        workload.feed(1, prompt)?;
+        let prefill = prompt as f64 / start.elapsed().as_secs_f64();
+        workload.rewind(0);
+        workload.feed(batch, depth)?;
+        let start = Instant::now();
+        (0..decode).try_for_each(|_| workload.feed(batch, 1))?;
+        let decode = (decode * batch) as f64 / start.elapsed().as_secs_f64();
+        if round > 0 {
+            prefill_tok_s = prefill_tok_s.max(prefill);
+            decode_tok_s = decode_tok_s.max(decode);
+        }
+    }
+    let (threads, isa) = (Pool::global().num_threads(), Isa::detect());
+    println!(
+        r#"{{"model": {model:?}, "threads": {threads}, "isa": "{isa}", "prompt": {prompt}, "depth": {depth}, "batch": {batch}, "prefill_tok_s": {prefill_tok_s:.1}, "decode_tok_s": {decode_tok_s:.1}}}"#
+    );
+    Ok(())
+}
