@@ -1,6 +1,7 @@
 //! The list of commands.
 
 mod ci;
+mod memory;
 mod model;
 mod test;
 mod tidy;
@@ -10,6 +11,7 @@ use clap::{ArgMatches, Parser};
 /// Every command of `cargo xtask`.
 pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<ci::Ci>(),
+    Command::of::<memory::Memory>(),
     Command::of::<model::Model>(),
     Command::of::<test::Test>(),
     Command::of::<tidy::Tidy>(),
