@@ -13,6 +13,23 @@ macro_rules! intrinsic {
     };
 }
 
+/// Does the same to each register. A closure would not be compiled with the instruction set, nor be inlined.
+macro_rules! each {
+    ($x:ident in $values:expr => $body:expr) => {{
+        let values = $values;
+        [
+            {
+                let $x = values[0];
+                $body
+            },
+            {
+                let $x = values[1];
+                $body
+            },
+        ]
+    }};
+}
+
 /// Proof that the CPU has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx2(());
@@ -62,31 +79,31 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn add(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1].map(|i| intrinsic!(_mm256_add_ps(a[i], b[i])))
+        [intrinsic!(_mm256_add_ps(a[0], b[0])), intrinsic!(_mm256_add_ps(a[1], b[1]))]
     }
     #[inline(always)]
     fn mul(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1].map(|i| intrinsic!(_mm256_mul_ps(a[i], b[i])))
+        [intrinsic!(_mm256_mul_ps(a[0], b[0])), intrinsic!(_mm256_mul_ps(a[1], b[1]))]
     }
     #[inline(always)]
     fn div(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1].map(|i| intrinsic!(_mm256_div_ps(a[i], b[i])))
+        [intrinsic!(_mm256_div_ps(a[0], b[0])), intrinsic!(_mm256_div_ps(a[1], b[1]))]
     }
     #[inline(always)]
     fn max(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1].map(|i| intrinsic!(_mm256_max_ps(a[i], b[i])))
+        [intrinsic!(_mm256_max_ps(a[0], b[0])), intrinsic!(_mm256_max_ps(a[1], b[1]))]
     }
     #[inline(always)]
     fn mul_add(self, a: Self::F32s, b: Self::F32s, c: Self::F32s) -> Self::F32s {
-        [0, 1].map(|i| intrinsic!(_mm256_fmadd_ps(a[i], b[i], c[i])))
+        [intrinsic!(_mm256_fmadd_ps(a[0], b[0], c[0])), intrinsic!(_mm256_fmadd_ps(a[1], b[1], c[1]))]
     }
     #[inline(always)]
     fn round(self, value: Self::F32s) -> Self::F32s {
-        value.map(|v| intrinsic!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v)))
+        each!(v in value => intrinsic!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v)))
     }
     #[inline(always)]
     fn pow2(self, n: Self::F32s) -> Self::F32s {
-        n.map(|n| {
+        each!(n in n => {
             let whole = intrinsic!(_mm256_cvtps_epi32(n));
             let bias = intrinsic!(_mm256_set1_epi32(127));
             let biased = intrinsic!(_mm256_add_epi32(whole, bias));
@@ -114,14 +131,14 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn widen_f16s(self, from: &[u8; 2 * LANES]) -> Self::F32s {
-        [&from[..16], &from[16..]].map(|half| {
+        each!(half in [&from[..16], &from[16..]] => {
             let halves = intrinsic!(_mm_loadu_si128(half.as_ptr().cast()));
             intrinsic!(_mm256_cvtph_ps(halves))
         })
     }
     #[inline(always)]
     fn widen_bf16s(self, from: &[u8; 2 * LANES]) -> Self::F32s {
-        [&from[..16], &from[16..]].map(|half| {
+        each!(half in [&from[..16], &from[16..]] => {
             let halves = intrinsic!(_mm_loadu_si128(half.as_ptr().cast()));
             let wide = intrinsic!(_mm256_cvtepu16_epi32(halves));
             let bits = intrinsic!(_mm256_slli_epi32::<16>(wide));
@@ -132,7 +149,7 @@ impl Simd for Avx2 {
     fn widen_i8s(self, from: &[u8; LANES]) -> Self::F32s {
         let bytes = intrinsic!(_mm_loadu_si128(from.as_ptr().cast()));
         let high = intrinsic!(_mm_unpackhi_epi64(bytes, bytes));
-        [bytes, high].map(|half| {
+        each!(half in [bytes, high] => {
             let wide = intrinsic!(_mm256_cvtepi8_epi32(half));
             intrinsic!(_mm256_cvtepi32_ps(wide))
         })
@@ -140,14 +157,14 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn widen_low_nibbles(self, from: &[u8; LANES]) -> Self::F32s {
         let mask = intrinsic!(_mm256_set1_epi32(15));
-        self.widen_u8(from).map(|wide| {
+        each!(wide in self.widen_u8(from) => {
             let low = intrinsic!(_mm256_and_si256(wide, mask));
             intrinsic!(_mm256_cvtepi32_ps(low))
         })
     }
     #[inline(always)]
     fn widen_high_nibbles(self, from: &[u8; LANES]) -> Self::F32s {
-        self.widen_u8(from).map(|wide| {
+        each!(wide in self.widen_u8(from) => {
             let high = intrinsic!(_mm256_srli_epi32::<4>(wide));
             intrinsic!(_mm256_cvtepi32_ps(high))
         })

@@ -18,6 +18,31 @@ macro_rules! intrinsic {
     };
 }
 
+/// Does the same to each register. A closure would not be compiled with the instruction set, nor be inlined.
+macro_rules! each {
+    ($x:ident in $values:expr => $body:expr) => {{
+        let values = $values;
+        [
+            {
+                let $x = values[0];
+                $body
+            },
+            {
+                let $x = values[1];
+                $body
+            },
+            {
+                let $x = values[2];
+                $body
+            },
+            {
+                let $x = values[3];
+                $body
+            },
+        ]
+    }};
+}
+
 impl Neon {
     /// Widens four groups of four values that `lane` computes.
     #[inline(always)]
@@ -36,7 +61,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> Self::F32s {
-        [0, 4, 8, 12].map(|at| intrinsic!(vld1q_f32(from[at..at + 4].as_ptr())))
+        each!(at in [0, 4, 8, 12] => intrinsic!(vld1q_f32(from[at..at + 4].as_ptr())))
     }
     #[inline(always)]
     fn store(self, value: Self::F32s, to: &mut [f32; LANES]) {
@@ -46,34 +71,34 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn add(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1, 2, 3].map(|i| intrinsic!(vaddq_f32(a[i], b[i])))
+        each!(i in [0, 1, 2, 3] => intrinsic!(vaddq_f32(a[i], b[i])))
     }
     #[inline(always)]
     fn mul(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1, 2, 3].map(|i| intrinsic!(vmulq_f32(a[i], b[i])))
+        each!(i in [0, 1, 2, 3] => intrinsic!(vmulq_f32(a[i], b[i])))
     }
     #[inline(always)]
     fn div(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1, 2, 3].map(|i| intrinsic!(vdivq_f32(a[i], b[i])))
+        each!(i in [0, 1, 2, 3] => intrinsic!(vdivq_f32(a[i], b[i])))
     }
     #[inline(always)]
     fn max(self, a: Self::F32s, b: Self::F32s) -> Self::F32s {
-        [0, 1, 2, 3].map(|i| {
+        each!(i in [0, 1, 2, 3] => {
             let greater = intrinsic!(vcgtq_f32(a[i], b[i]));
             intrinsic!(vbslq_f32(greater, a[i], b[i]))
         })
     }
     #[inline(always)]
     fn mul_add(self, a: Self::F32s, b: Self::F32s, c: Self::F32s) -> Self::F32s {
-        [0, 1, 2, 3].map(|i| intrinsic!(vfmaq_f32(c[i], a[i], b[i])))
+        each!(i in [0, 1, 2, 3] => intrinsic!(vfmaq_f32(c[i], a[i], b[i])))
     }
     #[inline(always)]
     fn round(self, value: Self::F32s) -> Self::F32s {
-        value.map(|v| intrinsic!(vrndnq_f32(v)))
+        each!(v in value => intrinsic!(vrndnq_f32(v)))
     }
     #[inline(always)]
     fn pow2(self, n: Self::F32s) -> Self::F32s {
-        n.map(|n| {
+        each!(n in n => {
             let whole = intrinsic!(vcvtq_s32_f32(n));
             let bias = intrinsic!(vdupq_n_s32(127));
             let biased = intrinsic!(vaddq_s32(whole, bias));

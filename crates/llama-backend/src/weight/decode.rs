@@ -6,6 +6,33 @@
 use super::WeightDtype;
 use crate::simd::{Kernel, LANES, Simd, dispatch};
 
+/// Decodes rows of sixteen-bit values with a method of the instruction set. (A closure would not be compiled with it.)
+macro_rules! decode_halves {
+    ($simd:ident.$widen:ident, $row:expr, $to:expr) => {{
+        let (from_chunks, from_tail) = $row.as_chunks::<{ 2 * LANES }>();
+        let (to_chunks, to_tail) = $to.as_chunks_mut::<LANES>();
+        for (from, to) in from_chunks.iter().zip(to_chunks) {
+            $simd.store($simd.$widen(from), to);
+        }
+        if !to_tail.is_empty() {
+            let mut from = [0; 2 * LANES];
+            let mut padded = [0.0; LANES];
+            from[..from_tail.len()].copy_from_slice(from_tail);
+            $simd.store($simd.$widen(&from), &mut padded);
+            to_tail.copy_from_slice(&padded[..to_tail.len()]);
+        }
+    }};
+}
+
+/// Decodes rows of blocks with one of the functions below, whose arguments tell the sizes.
+macro_rules! decode_blocks {
+    ($decode:ident($simd:ident), $row:expr, $to:expr) => {
+        for (block, to) in $row.as_chunks().0.iter().zip($to.as_chunks_mut().0) {
+            $decode($simd, block, to);
+        }
+    };
+}
+
 /// Decodes whole rows: `row` holds `to.len()` values of format `dtype`.
 pub fn decode_row(dtype: WeightDtype, row: &[u8], to: &mut [f32]) {
     dispatch(DecodeRow { dtype, row, to });
@@ -31,15 +58,15 @@ pub(crate) fn decode_row_with<S: Simd>(simd: S, dtype: WeightDtype, row: &[u8], 
     assert_eq!(dtype.row_bytes(to.len()), Some(row.len()), "row of {dtype}");
     match dtype {
         WeightDtype::F32 => decode_f32(row, to),
-        WeightDtype::F16 => decode_halves(simd, row, to, |simd, from| simd.widen_f16s(from)),
-        WeightDtype::Bf16 => decode_halves(simd, row, to, |simd, from| simd.widen_bf16s(from)),
-        WeightDtype::Q4_0 => decode_blocks(row, to, |block, to| q4_0(simd, block, to)),
-        WeightDtype::Q4_1 => decode_blocks(row, to, |block, to| q4_1(simd, block, to)),
-        WeightDtype::Q5_0 => decode_blocks(row, to, |block, to| q5_0(simd, block, to)),
-        WeightDtype::Q8_0 => decode_blocks(row, to, |block, to| q8_0(simd, block, to)),
-        WeightDtype::Q4K => decode_blocks(row, to, |block, to| q4k(simd, block, to)),
-        WeightDtype::Q5K => decode_blocks(row, to, |block, to| q5k(simd, block, to)),
-        WeightDtype::Q6K => decode_blocks(row, to, |block, to| q6k(simd, block, to)),
+        WeightDtype::F16 => decode_halves!(simd.widen_f16s, row, to),
+        WeightDtype::Bf16 => decode_halves!(simd.widen_bf16s, row, to),
+        WeightDtype::Q4_0 => decode_blocks!(q4_0(simd), row, to),
+        WeightDtype::Q4_1 => decode_blocks!(q4_1(simd), row, to),
+        WeightDtype::Q5_0 => decode_blocks!(q5_0(simd), row, to),
+        WeightDtype::Q8_0 => decode_blocks!(q8_0(simd), row, to),
+        WeightDtype::Q4K => decode_blocks!(q4k(simd), row, to),
+        WeightDtype::Q5K => decode_blocks!(q5k(simd), row, to),
+        WeightDtype::Q6K => decode_blocks!(q6k(simd), row, to),
     }
 }
 
@@ -47,38 +74,6 @@ pub(crate) fn decode_row_with<S: Simd>(simd: S, dtype: WeightDtype, row: &[u8], 
 fn decode_f32(row: &[u8], to: &mut [f32]) {
     for (from, to) in row.as_chunks::<4>().0.iter().zip(to) {
         *to = f32::from_le_bytes(*from);
-    }
-}
-
-#[inline(always)]
-fn decode_halves<S: Simd>(
-    simd: S,
-    row: &[u8],
-    to: &mut [f32],
-    widen: impl Fn(S, &[u8; 2 * LANES]) -> S::F32s,
-) {
-    let (from_chunks, from_tail) = row.as_chunks::<{ 2 * LANES }>();
-    let (to_chunks, to_tail) = to.as_chunks_mut::<LANES>();
-    for (from, to) in from_chunks.iter().zip(to_chunks) {
-        simd.store(widen(simd, from), to);
-    }
-    if !to_tail.is_empty() {
-        let mut from = [0; 2 * LANES];
-        let mut padded = [0.0; LANES];
-        from[..from_tail.len()].copy_from_slice(from_tail);
-        simd.store(widen(simd, &from), &mut padded);
-        to_tail.copy_from_slice(&padded[..to_tail.len()]);
-    }
-}
-
-#[inline(always)]
-fn decode_blocks<const BYTES: usize, const LEN: usize>(
-    row: &[u8],
-    to: &mut [f32],
-    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
-) {
-    for (block, to) in row.as_chunks::<BYTES>().0.iter().zip(to.as_chunks_mut::<LEN>().0) {
-        decode(block, to);
     }
 }
 

@@ -52,6 +52,7 @@ impl Kernel for LinearTile<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
+        let mut panel = PANEL.take();
         let mut first_col = 0;
         for part in &self.layer.parts {
             let cols = first_col..first_col + part.weight.rows();
@@ -60,12 +61,12 @@ impl Kernel for LinearTile<'_> {
             if start < end {
                 let weight_rows = start - cols.start..end - cols.start;
                 let tile_col = start - self.tile.cols.start;
-                PANEL.with_borrow_mut(|panel| {
-                    part_tile(simd, self.x, part, weight_rows, (&mut self.tile, tile_col), panel);
-                });
+                let tile = (&mut self.tile, tile_col);
+                part_tile(simd, self.x, (part, weight_rows), tile, &mut panel);
             }
             first_col = cols.end;
         }
+        PANEL.set(panel);
     }
 }
 
@@ -74,8 +75,7 @@ impl Kernel for LinearTile<'_> {
 fn part_tile<S: Simd>(
     simd: S,
     x: &Rows<'_>,
-    part: &LinearPart,
-    weight_rows: Range<usize>,
+    (part, weight_rows): (&LinearPart, Range<usize>),
     (tile, first_col): (&mut TileMut<'_>, usize),
     panel: &mut Vec<f32>,
 ) {
@@ -152,7 +152,8 @@ fn panel_product<S: Simd, const M: usize, const N: usize>(
     }
 }
 
-/// `M x N` dot products with one accumulator each.
+/// `M x N` dot products with one accumulator each. Loops over indices, because closures would not be compiled with
+/// the instruction set.
 #[inline(always)]
 fn dot_tile<S: Simd, const M: usize, const N: usize>(
     simd: S,
@@ -166,7 +167,10 @@ fn dot_tile<S: Simd, const M: usize, const N: usize>(
     let w_chunks = w.map(|row| &row.as_chunks::<LANES>().0[..num_chunks]);
     let mut sums = [[simd.splat(0.0); N]; M];
     for c in 0..num_chunks {
-        let w: [S::F32s; N] = std::array::from_fn(|j| simd.load(&w_chunks[j][c]));
+        let mut w = [simd.splat(0.0); N];
+        for j in 0..N {
+            w[j] = simd.load(&w_chunks[j][c]);
+        }
         for i in 0..M {
             let x = simd.load(&x_chunks[i][c]);
             for j in 0..N {
@@ -183,7 +187,13 @@ fn dot_tile<S: Simd, const M: usize, const N: usize>(
             }
         }
     }
-    sums.map(|row| row.map(|sum| simd.sum(sum)))
+    let mut totals = [[0.0; N]; M];
+    for i in 0..M {
+        for j in 0..N {
+            totals[i][j] = simd.sum(sums[i][j]);
+        }
+    }
+    totals
 }
 
 #[inline(always)]
