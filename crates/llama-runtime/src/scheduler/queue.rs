@@ -87,8 +87,10 @@ impl Scheduler {
         loop {
             let mut budget = self.config.max_step_tokens;
             self.plan_decode(&mut plan, &mut budget);
-            self.plan_prefill(&mut plan, &mut budget);
-            self.admit(&mut plan, &mut budget);
+            // Newcomers would take the blocks that a started prompt lacks.
+            if self.plan_prefill(&mut plan, &mut budget) {
+                self.admit(&mut plan, &mut budget);
+            }
             if !plan.spans.is_empty() || !self.make_room(&mut plan) {
                 return plan;
             }
@@ -142,11 +144,18 @@ impl Scheduler {
         }
     }
 
-    /// A pin on a running sequence: all its tokens, and a table of those that are cached (the last sampled one is not).
+    /// A pin on a sequence: all its tokens, and a table of those that are cached. The last sampled one never is, and of
+    /// one that waits, only what others have left in the cache.
     pub fn pin(&mut self, id: SequenceId) -> Option<(Vec<u32>, BlockTable)> {
-        let running = self.running.get(&id)?;
-        let table = self.pool.fork(&running.table, Holder::Pin);
-        Some((running.tokens.clone(), table))
+        if let Some(Running { tokens, table, .. }) = self.running.get(&id) {
+            return Some((tokens.clone(), self.pool.fork(table, Holder::Pin)));
+        }
+        let Entry { tokens, start, .. } = self.waiting.get(&id)?;
+        let table = match start {
+            Start::Forked(table) => self.pool.fork(table, Holder::Pin),
+            Start::Cached | Start::Fresh => self.pool.open(tokens, Holder::Pin),
+        };
+        Some((tokens.clone(), table))
     }
 
     /// Running sequences that lack one token: the oldest first, making room at the expense of the newest.
@@ -165,23 +174,23 @@ impl Scheduler {
         }
     }
 
-    /// Running sequences that lack more: as many tokens as budget and blocks allow.
-    fn plan_prefill(&mut self, plan: &mut StepPlan, budget: &mut usize) {
+    /// Running sequences that lack more: as many tokens as budget and blocks allow, up to the first that lacks blocks.
+    /// Says whether none did.
+    fn plan_prefill(&mut self, plan: &mut StepPlan, budget: &mut usize) -> bool {
         let prefilling = self.running.iter().filter(|(_, running)| running.num_pending() > 1);
         let ids: Vec<SequenceId> = prefilling.map(|(id, _)| *id).collect();
-        for id in ids {
-            self.plan_chunk(id, plan, budget);
-        }
+        ids.into_iter().all(|id| self.plan_chunk(id, plan, budget))
     }
 
-    fn plan_chunk(&mut self, id: SequenceId, plan: &mut StepPlan, budget: &mut usize) {
-        let Some(running) = self.running.get(&id) else {
-            return;
-        };
-        let len = running.num_pending().min(*budget);
-        if len > 0 && self.plan_span(id, len, plan) {
+    /// Says whether there were blocks for it.
+    fn plan_chunk(&mut self, id: SequenceId, plan: &mut StepPlan, budget: &mut usize) -> bool {
+        let num_pending = self.running.get(&id).map_or(0, Running::num_pending);
+        let len = num_pending.min(*budget);
+        let has_blocks = len == 0 || self.plan_span(id, len, plan);
+        if has_blocks {
             *budget -= len;
         }
+        has_blocks
     }
 
     /// Waiting sequences, oldest first, as long as the blocks for all their tokens are there.
@@ -249,11 +258,14 @@ impl Scheduler {
         plan.preempted.push(id);
     }
 
-    /// When nothing could be planned: takes blocks from the newest, or refuses the one that is alone and still lacks
-    /// blocks. Says whether planning should be tried again.
+    /// When nothing could be planned: takes blocks from the newest, then from forks that wait, or refuses the one that
+    /// is alone and still lacks blocks. Says whether planning should be tried again.
     fn make_room(&mut self, plan: &mut StepPlan) -> bool {
         if self.running.len() > 1 {
             self.preempt_newest(plan);
+            return true;
+        }
+        if self.close_waiting_forks() {
             return true;
         }
         let alone = self.running.keys().chain(self.waiting.keys()).next().copied();
@@ -270,5 +282,20 @@ impl Scheduler {
             total_blocks: stats.total_blocks,
         });
         true
+    }
+
+    /// Forks that wait give their blocks back; what is still cached when they start, they find again. Says whether
+    /// there were any.
+    fn close_waiting_forks(&mut self) -> bool {
+        let mut found = false;
+        for entry in self.waiting.values_mut() {
+            if matches!(entry.start, Start::Forked(_))
+                && let Start::Forked(table) = std::mem::replace(&mut entry.start, Start::Cached)
+            {
+                self.pool.close(table);
+                found = true;
+            }
+        }
+        found
     }
 }

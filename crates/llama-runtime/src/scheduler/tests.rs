@@ -134,3 +134,62 @@ fn a_sequence_beside_pins_is_refused_with_the_numbers() {
     assert_eq!(plan.refused, [expected]);
     scheduler.pool_mut().close(pin);
 }
+
+/// Submits a sequence that wants its last logits.
+fn submit(scheduler: &mut Scheduler, id: u64, tokens: Vec<u32>, start: Start) {
+    scheduler.submit(SequenceSpec { id: SequenceId(id), tokens, output: Output::LastLogits, start });
+}
+
+#[test]
+fn a_waiting_fork_does_not_get_others_refused() {
+    let mut scheduler = scheduler(4, 2);
+    let context = [1, 2, 3, 4];
+    let mut pin = scheduler.pool_mut().open(&[], Holder::Pin);
+    scheduler.pool_mut().reserve(&mut pin, 4).unwrap();
+    scheduler.pool_mut().commit(&mut pin, &context);
+    submit(&mut scheduler, 0, vec![7; 5], Start::Cached);
+    let table = scheduler.pool_mut().fork(&pin, Holder::Sequence);
+    submit(&mut scheduler, 1, context.to_vec(), Start::Forked(table));
+    scheduler.pool_mut().close(pin);
+    let plan = scheduler.plan();
+    assert_eq!(plan.refused, []);
+    assert_eq!(plan.spans[0].id, SequenceId(0));
+}
+
+#[test]
+fn newcomers_do_not_overtake_a_prompt_that_lacks_blocks() {
+    let mut scheduler = scheduler(12, 2);
+    let step = |scheduler: &mut Scheduler| {
+        let plan = scheduler.plan();
+        scheduler.complete(&plan.spans);
+        for span in plan.spans.iter().filter(|span| span.output == Output::LastLogits) {
+            scheduler.append(span.id, 9);
+        }
+        plan.spans.iter().map(|span| (span.id.0, span.positions.clone())).collect::<Vec<_>>()
+    };
+    submit(&mut scheduler, 0, vec![5; 3], Start::Cached);
+    assert_eq!(step(&mut scheduler), [(0, 0..3)]);
+    submit(&mut scheduler, 1, (10..30).collect(), Start::Cached);
+    assert_eq!(step(&mut scheduler), [(0, 3..4), (1, 0..15)]);
+    submit(&mut scheduler, 2, vec![100; 2], Start::Cached);
+    assert_eq!(step(&mut scheduler), [(0, 4..5)], "one block is free, the prompt lacks two");
+    scheduler.finish(SequenceId(0));
+    assert_eq!(step(&mut scheduler), [(1, 15..20), (2, 0..2)]);
+}
+
+#[test]
+fn a_waiting_sequence_can_be_pinned_with_what_is_cached_of_it() {
+    let mut scheduler = scheduler(8, 2);
+    submit(&mut scheduler, 0, vec![1, 2, 3, 4, 5], Start::Cached);
+    assert_eq!(scheduler.pin(SequenceId(7)).map(|(tokens, _)| tokens), None);
+    let (tokens, table) = scheduler.pin(SequenceId(0)).unwrap();
+    assert_eq!((tokens, table.len()), (vec![1, 2, 3, 4, 5], 0));
+    let plan = scheduler.plan();
+    scheduler.complete(&plan.spans);
+    submit(&mut scheduler, 1, vec![1, 2, 3, 4, 6], Start::Cached);
+    let (_, shared) = scheduler.pin(SequenceId(1)).unwrap();
+    assert_eq!(shared.len(), 4);
+    for table in [table, shared] {
+        scheduler.pool_mut().close(table);
+    }
+}
