@@ -22,7 +22,7 @@ use llama_tokenizer::{
 };
 
 use crate::{
-    EngineOptions, LoadError, LoadStage,
+    EngineOptions, EngineStats, LoadError, LoadStage,
     answer_text::AnswerText,
     load::{self, Loaded},
     worker::{Command, EmbedJob, GenerateJob, PinJob},
@@ -61,6 +61,16 @@ impl CandleEngine {
         let max_waiting = options.max_waiting;
         let loaded = load::load(path.into(), options, on_stage).await?;
         Ok(Self { inner: Arc::new(Inner { loaded, max_waiting }) })
+    }
+
+    /// What it is busy with. Answered between two steps, even when the queue is full.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`] if its worker has died.
+    pub async fn stats(&self) -> Result<EngineStats, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.loaded.commands.send(Command::Stats(reply)).map_err(|_| EngineError::Stopped)?;
+        answer.await.unwrap_or(Err(EngineError::Stopped))
     }
 }
 

@@ -27,6 +27,7 @@ mod events;
 mod load;
 mod options;
 pub mod scheduler;
+mod stats;
 mod vocabulary;
 mod worker;
 
@@ -34,3 +35,4 @@ pub use engine::CandleEngine;
 pub use error::LoadError;
 pub use load::LoadStage;
 pub use options::EngineOptions;
+pub use stats::EngineStats;

@@ -6,7 +6,7 @@ use futures_channel::{mpsc, oneshot};
 use llama_engine::{ContextId, EngineError, Event, KeepContext, Normalization, PinnedContext, Pooling};
 use llama_sampling::Sampler;
 
-use crate::answer_text::AnswerText;
+use crate::{EngineStats, answer_text::AnswerText};
 
 /// Where one answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
@@ -17,6 +17,7 @@ pub(crate) enum Command {
     Embed(EmbedJob),
     Pin(PinJob),
     Release(ContextId),
+    Stats(Reply<EngineStats>),
     /// The engine is gone: finish what was asked and end.
     Shutdown,
 }

@@ -56,6 +56,11 @@ impl Pins {
         Some((tokens[..len].to_vec(), table))
     }
 
+    /// Contexts that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
     pub(super) fn release(&mut self, id: ContextId, pool: &mut BlockPool) {
         if let Some(pinned) = self.contexts.remove(&id) {
             pool.close(pinned.table);

@@ -17,6 +17,7 @@ impl Worker {
     /// Runs one step, if there is anything to run.
     pub(super) fn step(&mut self) {
         let plan = self.scheduler.plan();
+        self.num_preemptions += plan.preempted.len() as u64;
         for refusal in &plan.refused {
             self.refuse(*refusal);
         }

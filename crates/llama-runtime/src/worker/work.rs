@@ -19,7 +19,10 @@ use super::{
     generation::Generation,
     pins::Pins,
 };
-use crate::scheduler::{Refusal, Scheduler, SequenceId, SequenceSpec, Start};
+use crate::{
+    EngineStats,
+    scheduler::{Refusal, Scheduler, SequenceId, SequenceSpec, Start},
+};
 
 /// What a worker is made of.
 pub(crate) struct WorkerParts {
@@ -46,6 +49,7 @@ pub(crate) struct Worker {
     pins: Pins,
     next_id: u64,
     num_waiting: Arc<AtomicUsize>,
+    pub(super) num_preemptions: u64,
 }
 
 /// What a sequence is run for.
@@ -68,6 +72,7 @@ impl Worker {
             pins: Pins::new(parts.engine, commands),
             next_id: 0,
             num_waiting: parts.num_waiting,
+            num_preemptions: 0,
         }
     }
 
@@ -98,9 +103,26 @@ impl Worker {
                 self.submit(tokens, (Output::Nothing, Start::Cached), Work::Pin(reply));
             }
             Command::Release(id) => self.pins.release(id, self.scheduler.pool_mut()),
+            Command::Stats(reply) => {
+                // Whoever has dropped a stream before asking shall not find it here.
+                self.drop_abandoned();
+                // If the caller has gone, nobody needs the numbers.
+                let _ = reply.send(Ok(self.stats()));
+            }
             Command::Shutdown => return false,
         }
         true
+    }
+
+    fn stats(&self) -> EngineStats {
+        EngineStats {
+            cache: self.scheduler.pool().stats(),
+            num_running: self.scheduler.num_running(),
+            num_waiting: self.scheduler.num_waiting(),
+            num_queued: self.num_waiting.load(Ordering::Relaxed),
+            num_pins: self.pins.len(),
+            num_preemptions: self.num_preemptions,
+        }
     }
 
     fn generate(&mut self, mut job: GenerateJob) {
