@@ -3,14 +3,20 @@
 //! Tolerance: 1e-3 on logits and log-probabilities. A greedy token may differ only where the reference's two best
 //! logits are less than [`NEAR_TIE`] apart; such cases are counted and printed.
 
-use std::path::{Path, PathBuf};
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::{
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
 
 use candle_core::{D, Tensor};
 use llama_hub::{Cache, KnownModel};
 use llama_rs::{
-    backend::Device,
+    backend::{Device, weight::WeightDtype},
     kv::{BlockPool, CacheConfig, Holder, PagedCache},
     models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Span},
+    tokenizer::{AddSpecial, ParseSpecial, Tokenizer},
 };
 use serde_json::Value;
 
@@ -42,12 +48,11 @@ impl Model {
         Self { cache: PagedCache::new(config, &*backend).unwrap(), decoder, pool }
     }
 
-    /// Logits after every prompt token and after every forced token.
-    fn logits(&mut self, prompt: &[u32], forced: &[u32]) -> Vec<Vec<f32>> {
+    /// Logits after every token; the sequence is computed up to each of `ends` in turn.
+    fn logits(&mut self, all: &[u32], ends: impl IntoIterator<Item = usize>) -> Vec<Vec<f32>> {
         let mut table = self.pool.open(&[], Holder::Sequence);
-        let all = [prompt, forced].concat();
         let mut rows = Vec::new();
-        for end in prompt.len()..all.len() {
+        for end in ends {
             let start = table.len();
             self.pool.reserve(&mut table, end).unwrap();
             let span = Span {
@@ -96,7 +101,8 @@ fn check(path: &Path, file: &str, model_name: &str) -> usize {
     let (mut num_near_ties, mut worst) = (0, 0f32);
     for prompt in prompts {
         let (tokens, greedy) = (ids(&prompt["ids"]), ids(&prompt["greedy_ids"]));
-        let rows = model.logits(&tokens, &greedy);
+        let all = [tokens.as_slice(), &greedy].concat();
+        let rows = model.logits(&all, tokens.len()..all.len());
         for (i, expected) in floats(&prompt["prompt_logprobs"]).into_iter().enumerate() {
             let found = log_softmax(&rows[i])[tokens[i + 1] as usize];
             worst = worst.max((found - expected as f32).abs());
@@ -122,6 +128,28 @@ fn asset(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets").join(name)
 }
 
+/// Mean negative log-likelihood of a text of our own, whole and in chunks of several sizes.
+#[test]
+fn perplexity_is_the_same_in_chunks() {
+    let mut model = Model::load(&asset("bard"));
+    let tokenizer = Tokenizer::from_file(asset("bard").join("tokenizer.json")).unwrap();
+    let text = include_str!("goldens.rs");
+    let tokens = tokenizer.encode(text, AddSpecial::Yes, ParseSpecial::No).unwrap();
+    let tokens = &tokens[..900];
+    let mut perplexity = |chunk: usize| {
+        let ends = (1..=tokens.len().div_ceil(chunk)).map(|i| (i * chunk).min(tokens.len()));
+        let rows = model.logits(tokens, ends);
+        let pairs = rows.iter().zip(&tokens[1..]);
+        let total: f64 = pairs.map(|(row, &next)| -f64::from(log_softmax(row)[next as usize])).sum();
+        (total / (tokens.len() - 1) as f64).exp()
+    };
+    let whole = perplexity(tokens.len());
+    assert!(whole.is_finite() && whole > 1.0, "{whole}");
+    for chunk in [1, 7, 64, 512] {
+        assert_eq!(perplexity(chunk), whole, "chunks of {chunk}");
+    }
+}
+
 #[test]
 fn bard() {
     check(&asset("bard"), "reference_bard.json", "bard");
@@ -145,8 +173,12 @@ fn smollm2() {
     check(&cached("smollm2"), "reference_smollm2.json", model);
 }
 
+/// The reference rounded the decoded weights to f16, and so does this test.
 #[test]
 fn qwen2_5_coder() {
     let model = "Qwen2.5-Coder-0.5B-Instruct-f16";
-    check(&cached("qwen2.5-coder-0.5b"), "reference_qwen2.5-coder-0.5b.json", model);
+    let rounded = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
+    let checkpoint = Checkpoint::open(&cached("qwen2.5-coder-0.5b")).unwrap();
+    checkpoint.write_dense(WeightDtype::F16, BufWriter::new(rounded.as_file())).unwrap();
+    check(rounded.path(), "reference_qwen2.5-coder-0.5b.json", model);
 }
