@@ -54,8 +54,11 @@ impl PagedCache {
     /// Allocates the cache on the backend's device.
     ///
     /// # Errors
-    /// [`KvError::Backend`] if the device has no memory for it.
+    /// [`KvError::OutOfMemory`] or [`KvError::Backend`] if the device has no memory for it.
     pub fn new(config: CacheConfig, backend: &dyn Backend) -> Result<Self, KvError> {
+        if backend.device().is_cpu() {
+            check_memory(config.total_bytes())?;
+        }
         let shape = (config.num_blocks * config.block_len, config.num_kv_heads, config.head_dim);
         let zeros = || Tensor::zeros(shape, config.dtype, backend.device());
         let layers = (0..config.num_layers).map(|_| Ok((zeros()?, zeros()?)));
@@ -109,6 +112,12 @@ impl PagedCache {
         }
         Ok(())
     }
+}
+
+/// Asks the operating system for as much memory at once and gives it back untouched: a tensor that gets none ends the
+/// process.
+fn check_memory(bytes: usize) -> Result<(), KvError> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| KvError::OutOfMemory { bytes })
 }
 
 #[cfg(test)]

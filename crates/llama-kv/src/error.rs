@@ -16,6 +16,12 @@ pub enum KvError {
         /// Blocks of the pool.
         total: usize,
     },
+    /// The machine has no memory for the cache. Ask for fewer blocks.
+    #[error("no memory for a cache of {bytes} bytes")]
+    OutOfMemory {
+        /// Size of the cache.
+        bytes: usize,
+    },
     /// The cache's tensors cannot be made or written.
     #[error(transparent)]
     Backend(#[from] BackendError),
