@@ -129,13 +129,6 @@ impl fmt::Debug for CandleEngine {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // A worker that has died needs no farewell.
-        let _ = self.loaded.commands.send(Command::Shutdown);
-    }
-}
-
 type Events = mpsc::UnboundedSender<Result<Event, EngineError>>;
 
 impl Inner {
@@ -146,7 +139,10 @@ impl Inner {
             num_waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(EngineError::Overloaded { limit: self.max_waiting });
         }
-        self.loaded.commands.send(command).map_err(|_| EngineError::Stopped)
+        self.loaded.commands.send(command).map_err(|_| {
+            num_waiting.store(0, Ordering::Relaxed);
+            EngineError::Stopped
+        })
     }
 
     fn generate_job(

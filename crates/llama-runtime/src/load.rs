@@ -48,6 +48,13 @@ pub(crate) struct Loaded {
     pub(crate) commands: Sender<Command>,
 }
 
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // A worker that has died needs no farewell.
+        let _ = self.commands.send(Command::Shutdown);
+    }
+}
+
 /// Starts the worker thread, which loads the model and then serves.
 pub(crate) async fn load(
     path: PathBuf,

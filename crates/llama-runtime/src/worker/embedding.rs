@@ -60,6 +60,10 @@ impl Embedding {
     /// # Shapes
     /// `states`: `[t, e]`
     pub(super) fn add(&mut self, states: &Tensor, first_position: usize) -> Result<(), EngineError> {
+        if first_position == 0 {
+            // A preempted text begins again.
+            (self.sum, self.weight) = (Vec::new(), 0.0);
+        }
         let rows = states.to_vec2::<f32>().map_err(|source| EngineError::Model(Box::new(source)))?; // [t, e]
         for (position, row) in (first_position..).zip(rows) {
             let weight = match self.pooling {
@@ -80,8 +84,12 @@ impl Embedding {
         Ok(())
     }
 
-    /// Pools, cuts, normalises and hands the vector in.
+    /// Pools, cuts, normalises and hands the vector in, or the news that the model is broken.
     pub(super) fn finish(mut self) {
+        if let Some(idx) = self.sum.iter().position(|x| !x.is_finite()) {
+            let error = NotFinite { idx, found: self.sum[idx] };
+            return self.collector.borrow_mut().fail(EngineError::Model(Box::new(error)));
+        }
         self.sum.truncate(self.dimensions);
         let mut scale = 1.0 / self.weight;
         if self.normalization == Normalization::L2 {
@@ -91,4 +99,12 @@ impl Embedding {
         self.sum.iter_mut().for_each(|x| *x *= scale);
         self.collector.borrow_mut().put(self.text_idx, self.sum);
     }
+}
+
+/// The model's weights or its computation are broken.
+#[derive(Debug, thiserror::Error)]
+#[error("component {idx} of the hidden states is {found}")]
+struct NotFinite {
+    idx: usize,
+    found: f32,
 }

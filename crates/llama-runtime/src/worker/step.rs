@@ -1,6 +1,9 @@
 //! One step: plan, copy, forward, and what each span's result means.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use candle_core::Tensor;
 use llama_engine::EngineError;
@@ -31,8 +34,10 @@ impl Worker {
             Ok(outputs) => {
                 self.scheduler.complete(&plan.spans);
                 for (span, output) in plan.spans.iter().zip(outputs) {
-                    if let Err(error) = self.take_output(span, output) {
-                        self.fail(span.id, error);
+                    match contained(|| self.take_output(span, output)) {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => self.fail(span.id, error),
+                        Err(failure) => self.fail(span.id, EngineError::Model(Box::new(failure))),
                     }
                 }
             }
@@ -41,24 +46,17 @@ impl Worker {
         events::kv_usage(&self.scheduler);
     }
 
-    /// Computes a plan. A panic inside becomes an error: it must not take the other sequences along.
+    /// Computes a plan.
     fn forward(&mut self, plan: &StepPlan) -> Result<Outputs, StepFailure> {
         let spans = plan.spans.iter().map(|span| self.scheduler.span(span)).collect();
         let (decoder, cache, block_len) = (&self.decoder, &mut self.cache, self.scheduler.pool().block_len());
-        let computed = catch_unwind(AssertUnwindSafe(|| -> Result<Outputs, ModelError> {
+        let computed = contained(|| -> Result<Outputs, ModelError> {
             for copy in &plan.copies {
                 cache.copy_block(*copy)?;
             }
             decoder.forward(&Batch::new(spans, block_len)?, cache)
-        }));
-        match computed {
-            Ok(outputs) => outputs.map_err(|error| StepFailure(error.to_string())),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-                Err(StepFailure(format!("panic: {text}")))
-            }
-        }
+        });
+        computed?.map_err(|error| StepFailure::Model(Arc::new(error)))
     }
 
     /// Ends every sequence of a failed step: what it wrote cannot be trusted.
@@ -103,7 +101,20 @@ impl Worker {
     }
 }
 
-/// Why a step failed. One failure can end several requests, so it is text that can be cloned.
+/// Does a part of a step. A panic inside becomes an error: it must not take the other sequences along.
+fn contained<T>(part: impl FnOnce() -> T) -> Result<T, StepFailure> {
+    catch_unwind(AssertUnwindSafe(part)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+        StepFailure::Panic(text.to_owned())
+    })
+}
+
+/// Why a step failed. One failure can end several requests, so it can be cloned.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-struct StepFailure(String);
+enum StepFailure {
+    #[error(transparent)]
+    Model(#[from] Arc<ModelError>),
+    #[error("panic: {0}")]
+    Panic(String),
+}

@@ -52,6 +52,13 @@ pub(crate) struct Worker {
     pub(super) num_preemptions: u64,
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Nobody waits in vain: later calls shall hear that the worker is gone, not that the queue is full.
+        self.num_waiting.store(0, Ordering::Relaxed);
+    }
+}
+
 /// What a sequence is run for.
 pub(super) enum Work {
     Generate(Box<Generation>),

@@ -86,7 +86,7 @@ impl Faulty {
                 }
             }
             Fault::LenientSampling => {
-                request.sampling.temperature = request.sampling.temperature.max(0.0).min(9.0);
+                request.sampling.temperature = request.sampling.temperature.max(0.0);
                 request.sampling.top_k = None;
             }
             Fault::TakesForeignContext => request.context = None,
