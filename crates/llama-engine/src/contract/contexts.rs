@@ -112,7 +112,7 @@ pub async fn kept_contexts_continue_the_answer<E: LlamaEngine>(engine: &E) {
     }
 }
 
-/// An interrupted answer resumes where it was.
+/// An interrupted answer resumes where it was, even if it had hardly begun.
 ///
 /// # Panics
 /// If the engine breaks this.
@@ -136,6 +136,13 @@ pub async fn interrupted_answers_resume<E: LlamaEngine>(engine: &E) {
     assert_eq!(usage.cached_tokens, usage.prompt_tokens - 1, "{usage:?}");
     let whole = ask(engine, exactly(tokens.len() + 10, CONTEXT)).await;
     assert_eq!([tokens, resumed.tokens()].concat(), whole.tokens());
+    let mut stream = start(engine, exactly(len, CONTEXT).with_keep(KeepContext::Yes)).await;
+    stream.stop();
+    let at_once = listen(stream).await;
+    let resumed = exactly(10, Prompt::Tokens(Vec::new())).with_context(context_of(&at_once));
+    let resumed = ask(engine, resumed).await;
+    let whole = ask(engine, exactly(at_once.events.len() + 10, CONTEXT)).await;
+    assert_eq!([at_once.tokens(), resumed.tokens()].concat(), whole.tokens(), "stopped at once");
 }
 
 /// Pins the context; returns its tokens, too.

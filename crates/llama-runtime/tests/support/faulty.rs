@@ -130,6 +130,13 @@ struct Live {
     has_ended: bool,
 }
 
+impl Live {
+    /// Also keeps closures from capturing a field alone.
+    fn note(&mut self, event: &Event) {
+        self.has_ended |= matches!(event, Event::Finished(_));
+    }
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
         self.num_live.fetch_sub(1, Ordering::SeqCst);
@@ -170,7 +177,7 @@ impl LlamaEngine for Faulty {
                     event.map(|mut event| {
                         spoil_event(fault, idx, &mut event, &stops);
                         idx += 1;
-                        live.has_ended |= matches!(event, Event::Finished(_));
+                        live.note(&event);
                         event
                     })
                 })
