@@ -30,10 +30,11 @@ pub(crate) async fn print_answer(
             Event::Token(token) => print(&token.text)?,
             Event::Finished(end) => {
                 print(&end.text)?;
+                println!();
                 let (usage, timings) = (end.usage, end.timings);
                 let speed = timings.decode_tokens_per_second(&usage).unwrap_or(0.0);
                 eprintln!(
-                    "\n\n[{} + {} tokens, {} cached; first token after {:.0} ms, then {speed:.1} tokens/s]",
+                    "\n[{} + {} tokens, {} cached; first token after {:.0} ms, then {speed:.1} tokens/s]",
                     usage.prompt_tokens,
                     usage.completion_tokens,
                     usage.cached_tokens,
