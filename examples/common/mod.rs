@@ -13,6 +13,7 @@ pub(crate) async fn load(model: &str, device: Device) -> anyhow::Result<CandleEn
     CandleEngine::load(&path, options).await.with_context(|| format!("loading {}", path.display()))
 }
 
+#[allow(dead_code, reason = "an example that only counts does not print")]
 /// Prints an answer as it comes, then how fast it came. Returns its text.
 pub(crate) async fn print_answer(
     engine: &impl LlamaEngine,
