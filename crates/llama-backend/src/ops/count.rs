@@ -37,6 +37,8 @@ pub enum Op {
     Linear,
     /// [`super::paged_attention`]
     PagedAttention,
+    /// [`super::residual`]
+    Residual,
     /// [`super::rms_norm`]
     RmsNorm,
     /// [`super::rope`]
@@ -47,11 +49,12 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Embed,
         Self::KvWrite,
         Self::Linear,
         Self::PagedAttention,
+        Self::Residual,
         Self::RmsNorm,
         Self::Rope,
         Self::SwiGlu,
@@ -66,6 +69,7 @@ impl fmt::Display for Op {
             Self::KvWrite => "kv_write",
             Self::Linear => "linear",
             Self::PagedAttention => "paged_attention",
+            Self::Residual => "residual",
             Self::RmsNorm => "rms_norm",
             Self::Rope => "rope",
             Self::SwiGlu => "swiglu",

@@ -8,6 +8,7 @@ pub mod embed;
 pub mod kv_write;
 pub mod linear;
 pub mod paged_attention;
+pub mod residual;
 pub mod rms_norm;
 pub mod rope;
 mod rows;

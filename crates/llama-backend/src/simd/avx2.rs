@@ -129,6 +129,12 @@ impl Simd for Avx2 {
         let wide = intrinsic!(_mm_cvtph_ps(half));
         intrinsic!(_mm_cvtss_f32(wide))
     }
+    /// Broadcasts before it widens: a single half would be inserted into a register, and so wait for its last use.
+    #[inline(always)]
+    fn splat_f16(self, bits: u16) -> Self::F32s {
+        let halves = intrinsic!(_mm_set1_epi16(bits as i16));
+        [intrinsic!(_mm256_cvtph_ps(halves)); 2]
+    }
     #[inline(always)]
     fn widen_f16s(self, from: &[u8; 2 * LANES]) -> Self::F32s {
         each!(half in [&from[..16], &from[16..]] => {

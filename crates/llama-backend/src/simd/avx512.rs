@@ -104,6 +104,12 @@ impl Simd for Avx512 {
         let wide = intrinsic!(_mm_cvtph_ps(half));
         intrinsic!(_mm_cvtss_f32(wide))
     }
+    /// Broadcasts before it widens: a single half would be inserted into a register, and so wait for its last use.
+    #[inline(always)]
+    fn splat_f16(self, bits: u16) -> __m512 {
+        let halves = intrinsic!(_mm256_set1_epi16(bits as i16));
+        intrinsic!(_mm512_cvtph_ps(halves))
+    }
     #[inline(always)]
     fn widen_f16s(self, from: &[u8; 2 * LANES]) -> __m512 {
         let halves = intrinsic!(_mm256_loadu_si256(from.as_ptr().cast()));

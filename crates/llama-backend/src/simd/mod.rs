@@ -52,6 +52,10 @@ pub trait Simd: Copy + Send + Sync {
     fn sum(self, value: Self::F32s) -> f32;
     /// One f16 value, given as its bits.
     fn widen_f16(self, bits: u16) -> f32;
+    /// All lanes one f16 value, given as its bits.
+    fn splat_f16(self, bits: u16) -> Self::F32s {
+        self.splat(self.widen_f16(bits))
+    }
     /// Sixteen f16 values, little-endian.
     fn widen_f16s(self, from: &[u8; 2 * LANES]) -> Self::F32s;
     /// Sixteen bf16 values, little-endian.

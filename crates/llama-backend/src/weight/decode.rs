@@ -83,13 +83,18 @@ fn half_at<S: Simd>(simd: S, block: &[u8], at: usize) -> f32 {
 }
 
 #[inline(always)]
+fn splat_half_at<S: Simd>(simd: S, block: &[u8], at: usize) -> S::F32s {
+    simd.splat_f16(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+#[inline(always)]
 fn sixteen(bytes: &[u8], at: usize) -> &[u8; LANES] {
     bytes[at..].first_chunk().expect("a block has sixteen bytes here")
 }
 
 #[inline(always)]
 fn q4_0<S: Simd>(simd: S, block: &[u8; 18], to: &mut [f32; 32]) {
-    let scale = simd.splat(half_at(simd, block, 0));
+    let scale = splat_half_at(simd, block, 0);
     let centre = simd.splat(-8.0);
     let quants = sixteen(block, 2);
     let (halves, _) = to.as_chunks_mut::<LANES>();
@@ -101,8 +106,8 @@ fn q4_0<S: Simd>(simd: S, block: &[u8; 18], to: &mut [f32; 32]) {
 
 #[inline(always)]
 fn q4_1<S: Simd>(simd: S, block: &[u8; 20], to: &mut [f32; 32]) {
-    let scale = simd.splat(half_at(simd, block, 0));
-    let minimum = simd.splat(half_at(simd, block, 2));
+    let scale = splat_half_at(simd, block, 0);
+    let minimum = splat_half_at(simd, block, 2);
     let quants = sixteen(block, 4);
     let (halves, _) = to.as_chunks_mut::<LANES>();
     let low = simd.mul_add(simd.widen_low_nibbles(quants), scale, minimum);
@@ -113,7 +118,7 @@ fn q4_1<S: Simd>(simd: S, block: &[u8; 20], to: &mut [f32; 32]) {
 
 #[inline(always)]
 fn q5_0<S: Simd>(simd: S, block: &[u8; 22], to: &mut [f32; 32]) {
-    let scale = simd.splat(half_at(simd, block, 0));
+    let scale = splat_half_at(simd, block, 0);
     let fifth = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
     let quants = sixteen(block, 6);
     let fifth_bit = |i: usize| ((fifth >> i) as u8 & 1) << 4;
@@ -126,7 +131,7 @@ fn q5_0<S: Simd>(simd: S, block: &[u8; 22], to: &mut [f32; 32]) {
 
 #[inline(always)]
 fn q8_0<S: Simd>(simd: S, block: &[u8; 34], to: &mut [f32; 32]) {
-    let scale = simd.splat(half_at(simd, block, 0));
+    let scale = splat_half_at(simd, block, 0);
     for (i, to) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
         let quants = simd.widen_i8s(sixteen(block, 2 + LANES * i));
         simd.store(simd.mul(quants, scale), to);

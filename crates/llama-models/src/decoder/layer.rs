@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 use llama_backend::ops::{
-    Kernels, paged_attention::PagedLayout, rms_norm::RmsNorm, rms_norm::rms_norm, rope::Rotations,
+    Kernels, paged_attention::PagedLayout, residual::residual, rms_norm::RmsNorm, rms_norm::rms_norm,
+    rope::Rotations,
 };
 use llama_kv::PagedCache;
 
@@ -35,8 +36,9 @@ impl Layer {
         step: &Step<'_>,
     ) -> Result<Tensor, ModelError> {
         let normed = rms_norm(x, &self.attention_norm, step.kernels)?;
-        let x = (x + self.attention.forward(&normed, cache, step)?)?; // [t, e]
+        let x = residual(x, &self.attention.forward(&normed, cache, step)?, step.kernels)?; // [t, e]
         let normed = rms_norm(&x, &self.feed_forward_norm, step.kernels)?;
-        Ok((&x + self.feed_forward.forward(&normed, step.kernels)?)?) // [t, e]
+        let added = self.feed_forward.forward(&normed, step.kernels)?;
+        Ok(residual(&x, &added, step.kernels)?) // [t, e]
     }
 }

@@ -80,14 +80,19 @@ fn part_tile<S: Simd>(
     panel: &mut Vec<f32>,
 ) {
     let weight = part.weight.mapped();
-    let step = if S::HAS_WIDE_REGISTERS { 6 } else { 3 };
+    let step = match (S::HAS_WIDE_REGISTERS, x.len()) {
+        (true, 1) => 6,
+        (true, _) => 4,
+        (false, _) => 3,
+    };
     let mut row = weight_rows.start;
     let mut col = first_col;
     while row < weight_rows.end {
         let num_rows = step.min(weight_rows.end - row);
         let decoded = decoded_rows(simd, weight, row..row + num_rows, panel);
         match num_rows {
-            6 => panel_product::<S, 4, 6>(simd, x, decoded, tile, col),
+            6 => panel_product::<S, 1, 6>(simd, x, decoded, tile, col),
+            4 => panel_product::<S, 6, 4>(simd, x, decoded, tile, col),
             3 => panel_product::<S, 2, 3>(simd, x, decoded, tile, col),
             _ => {
                 for (i, row) in decoded.chunks_exact(x.width().max(1)).enumerate() {
