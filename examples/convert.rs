@@ -2,7 +2,11 @@
 //! `cargo run --release --example convert -- smollm2 smollm2-f16.gguf --dtype f16`.
 //! Metadata is copied; vectors (norms, biases) become f32; matrices are decoded, then rounded to the format.
 
-use std::{fs::File, io::BufWriter, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io::BufWriter,
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use clap::Parser;
@@ -27,6 +31,10 @@ fn main() -> anyhow::Result<()> {
     let dtype = dense.into_iter().find(|dense| dense.to_string().eq_ignore_ascii_case(&dtype));
     let dtype = dtype.context("--dtype is f32, f16 or bf16")?;
     let checkpoint = Checkpoint::open(&resolve(&model, &TerminalProgress::new())?)?;
-    checkpoint.write_dense(dtype, BufWriter::new(File::create_new(&out)?))?;
+    let file = File::create_new(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    if let Err(error) = checkpoint.write_dense(dtype, BufWriter::new(file)) {
+        fs::remove_file(&out)?; // half a file would pass for a whole one
+        return Err(error.into());
+    }
     Ok(())
 }
