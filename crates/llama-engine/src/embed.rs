@@ -1,6 +1,6 @@
 //! What a caller asks of and gets from `embed`.
 
-use crate::Usage;
+use crate::{Priority, Usage};
 
 /// How the hidden states of a text become one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct EmbedRequest {
     pub normalization: Normalization,
     /// Put before each text, such as `query: `.
     pub instruction: Option<String>,
+    /// Who goes first when not all can.
+    pub priority: Priority,
 }
 
 impl EmbedRequest {

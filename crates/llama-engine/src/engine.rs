@@ -35,6 +35,29 @@ pub trait LlamaEngine: Send + Sync {
         request: GenerateRequest,
     ) -> impl Future<Output = Result<TokenStream, EngineError>> + Send;
 
+    /// Starts `num_samples` generations of one request; sample `i` is that of [`GenerateRequest::for_sample`]. An
+    /// engine that can computes the prompt once for all of them.
+    ///
+    /// # Errors
+    /// As [`LlamaEngine::generate`], and if `num_samples` is zero; then none has been started.
+    fn generate_n(
+        &self,
+        request: GenerateRequest,
+        num_samples: usize,
+    ) -> impl Future<Output = Result<Vec<TokenStream>, EngineError>> + Send {
+        async move {
+            if num_samples == 0 {
+                let reason = "0, expected at least 1".to_owned();
+                return Err(EngineError::InvalidRequest { field: "num_samples", reason });
+            }
+            let mut streams = Vec::with_capacity(num_samples);
+            for i in 0..num_samples {
+                streams.push(self.generate(request.clone().for_sample(i)).await?);
+            }
+            Ok(streams)
+        }
+    }
+
     /// Embeds many texts, in the order given.
     ///
     /// # Errors

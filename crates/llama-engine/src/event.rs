@@ -45,6 +45,8 @@ pub enum FinishReason {
     MaxTokens,
     /// The caller asked for an early end with [`crate::TokenStream::stop`].
     Interrupted,
+    /// [`crate::GenerateRequest::deadline`] passed.
+    Deadline,
 }
 
 /// The end of a generation.

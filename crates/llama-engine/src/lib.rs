@@ -28,5 +28,5 @@ pub use engine::{EngineInfo, LlamaEngine};
 pub use error::EngineError;
 pub use event::{Event, FinishReason, Finished, Timings, TokenEvent, TokenLogprob, Usage};
 pub use pinned::{ContextId, PinnedContext};
-pub use request::{EndOfText, GenerateRequest, KeepContext, Message, Prompt, Role, Sampling};
+pub use request::{EndOfText, GenerateRequest, KeepContext, Message, Priority, Prompt, Role, Sampling};
 pub use stream::{Completion, TokenStream};

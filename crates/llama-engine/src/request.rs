@@ -1,5 +1,7 @@
 //! What a caller asks for: plain data, checked by the engine.
 
+use std::time::Duration;
+
 use crate::PinnedContext;
 
 /// Who speaks.
@@ -104,7 +106,17 @@ pub struct GenerateRequest {
     pub logprobs: Option<usize>,
     /// Whether the end of the stream carries a handle on the whole sequence.
     pub keep: KeepContext,
+    /// Who goes first when not all can.
+    pub priority: Priority,
+    /// Most time from arrival to the end, waiting included. What there is of the answer by then is the answer: it ends
+    /// with [`crate::FinishReason::Deadline`] before the next step.
+    pub deadline: Option<Duration>,
 }
+
+/// How urgent a request is: higher ones go first, and may take the place of lower ones that run; those are computed
+/// again later. It never changes an answer. Nobody starves: a request can only be overtaken by so many later ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(pub i8);
 
 /// Whether a finished generation leaves its context pinned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,7 +150,27 @@ impl GenerateRequest {
             end: EndOfText::Stops,
             logprobs: None,
             keep: KeepContext::No,
+            priority: Priority::default(),
+            deadline: None,
         }
+    }
+
+    /// The request of sample `i` of several: its seed is `i` further, if it has one.
+    pub fn for_sample(mut self, i: usize) -> Self {
+        self.sampling.seed = self.sampling.seed.map(|seed| seed.wrapping_add(i as u64));
+        self
+    }
+
+    /// Goes before requests of lower priority.
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Ends after this time, wherever the answer is then.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
     }
 
     /// Starts from a pinned context.

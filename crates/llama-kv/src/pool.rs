@@ -200,6 +200,16 @@ impl BlockPool {
         }
     }
 
+    /// Whether the next token goes into a block that must be copied first, because others hold it too.
+    pub fn copies_tail(&self, table: &BlockTable) -> bool {
+        self.shared_tail(table).is_some()
+    }
+
+    /// Pins that hold a block.
+    pub fn num_pins(&self, block: BlockId) -> u32 {
+        self.blocks[block.idx()].num_pins
+    }
+
     /// Gives up every cached block, so that nothing is shared with what ran before.
     pub fn clear_cached(&mut self) {
         while self.evict() {}

@@ -74,6 +74,21 @@ impl Batch {
         self.tokens.len()
     }
 
+    /// The tokens of all rows.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Which rows belong to which sequence, and where their keys and values lie.
+    pub fn layout(&self) -> &PagedLayout {
+        &self.layout
+    }
+
+    /// What each span wants.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
     /// Rows that are wanted, span by span: for logits, and for hidden states.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (Output, Range<usize>)> + '_ {
         self.layout.spans().iter().zip(&self.outputs).map(|(span, &output)| {

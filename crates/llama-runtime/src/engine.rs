@@ -25,7 +25,7 @@ use crate::{
     EngineOptions, EngineStats, LoadError, LoadStage,
     answer_text::AnswerText,
     load::{self, Loaded},
-    worker::{Command, EmbedJob, GenerateJob, PinJob},
+    worker::{Command, EmbedJob, GenerateJob, Generation, GenerationSpec, PinJob},
 };
 
 /// The engine that runs here. Clones share one worker; the last one to go lets it finish and end.
@@ -80,17 +80,18 @@ impl LlamaEngine for CandleEngine {
     }
 
     async fn generate(&self, request: GenerateRequest) -> Result<TokenStream, EngineError> {
-        let arrived = Instant::now();
-        let inner = &self.inner;
-        let (sender, events) = mpsc::unbounded();
-        let (interrupt, stop) = oneshot::channel();
-        let job = inner.generate_job(request, (sender, stop, arrived))?;
-        inner.enqueue(Command::Generate(Box::new(job)))?;
-        let on_stop = move || {
-            // A generation that has ended needs no stopping.
-            let _ = interrupt.send(());
-        };
-        Ok(TokenStream::new(EventStream { events, is_over: false }, on_stop))
+        let mut streams = self.generate_n(request, 1).await?;
+        Ok(streams.remove(0))
+    }
+
+    async fn generate_n(
+        &self,
+        request: GenerateRequest,
+        num_samples: usize,
+    ) -> Result<Vec<TokenStream>, EngineError> {
+        let (job, streams) = self.inner.generate_job(request, num_samples)?;
+        self.inner.enqueue(Command::Generate(job), num_samples)?;
+        Ok(streams)
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, EngineError> {
@@ -101,7 +102,7 @@ impl LlamaEngine for CandleEngine {
         if job.texts.is_empty() {
             return Ok(Embeddings { vectors: Vec::new(), usage });
         }
-        self.inner.enqueue(Command::Embed(job))?;
+        self.inner.enqueue(Command::Embed(job), 1)?;
         let vectors = answer.await.unwrap_or(Err(EngineError::Stopped))?;
         Ok(Embeddings { vectors, usage })
     }
@@ -110,7 +111,7 @@ impl LlamaEngine for CandleEngine {
         let tokens = self.inner.tokens(prompt, AddSpecial::Yes)?;
         self.inner.check_length("prompt", tokens.len(), 0)?;
         let (reply, answer) = oneshot::channel();
-        self.inner.enqueue(Command::Pin(PinJob { tokens, reply }))?;
+        self.inner.enqueue(Command::Pin(PinJob { tokens, reply }), 1)?;
         answer.await.unwrap_or(Err(EngineError::Stopped))
     }
 
@@ -129,14 +130,12 @@ impl fmt::Debug for CandleEngine {
     }
 }
 
-type Events = mpsc::UnboundedSender<Result<Event, EngineError>>;
-
 impl Inner {
     /// Sends a request to the worker, unless too many wait already.
-    fn enqueue(&self, command: Command) -> Result<(), EngineError> {
+    fn enqueue(&self, command: Command, num_places: usize) -> Result<(), EngineError> {
         let num_waiting = &self.loaded.num_waiting;
-        if num_waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
-            num_waiting.fetch_sub(1, Ordering::Relaxed);
+        if num_waiting.fetch_add(num_places, Ordering::Relaxed) + num_places > self.max_waiting {
+            num_waiting.fetch_sub(num_places, Ordering::Relaxed);
             return Err(EngineError::Overloaded { limit: self.max_waiting });
         }
         self.loaded.commands.send(command).map_err(|_| {
@@ -145,16 +144,24 @@ impl Inner {
         })
     }
 
+    /// The work that a request asks for, and the streams that tell of it.
     fn generate_job(
         &self,
         request: GenerateRequest,
-        (events, stop, arrived): (Events, oneshot::Receiver<()>, Instant),
-    ) -> Result<GenerateJob, EngineError> {
-        let (context, add) = match request.context {
+        num_samples: usize,
+    ) -> Result<(GenerateJob, Vec<TokenStream>), EngineError> {
+        let arrived = Instant::now();
+        if num_samples == 0 {
+            return Err(invalid("num_samples", "0, expected at least 1"));
+        }
+        if num_samples > self.max_waiting {
+            return Err(EngineError::Overloaded { limit: self.max_waiting });
+        }
+        let (context, add) = match request.context.clone() {
             Some(handle) => (Some((handle.id_in(self.loaded.engine)?, handle)), AddSpecial::No),
             None => (None, AddSpecial::Yes),
         };
-        let tokens = self.tokens(request.prompt, add)?;
+        let tokens = self.tokens(request.prompt.clone(), add)?;
         let prompt_len = tokens.len() + context.as_ref().map_or(0, |(_, handle)| handle.len());
         if request.max_tokens == Some(0) {
             return Err(invalid("max_tokens", "0, expected at least 1"));
@@ -163,23 +170,51 @@ impl Inner {
         if request.stop.iter().any(String::is_empty) {
             return Err(invalid("stop", "an empty text would end every answer"));
         }
+        let priority = request.priority;
+        // Without a seed each sample still needs one that differs from the others'.
+        let seed = request.sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        let (mut samples, mut streams) = (Vec::new(), Vec::new());
+        for i in 0..num_samples {
+            let mut request = request.clone();
+            request.sampling.seed = Some(seed);
+            let (sample, stream) = self.sample(request.for_sample(i), prompt_len, arrived)?;
+            samples.push(sample);
+            streams.push(stream);
+        }
+        Ok((GenerateJob { tokens, context, priority, samples }, streams))
+    }
+
+    /// One generation and its stream.
+    fn sample(
+        &self,
+        request: GenerateRequest,
+        prompt_tokens: usize,
+        arrived: Instant,
+    ) -> Result<(Generation, TokenStream), EngineError> {
+        let (sender, events) = mpsc::unbounded();
+        let (interrupt, stop) = oneshot::channel();
         let decoder = self.loaded.text.tokenizer.stream_decoder(DecodeSpecial::Skip).continuing();
-        Ok(GenerateJob {
-            tokens,
-            context,
+        let generation = Generation::new(GenerationSpec {
             sampler: sampler(&request.sampling)?,
             text: AnswerText::new(decoder, request.stop),
-            max_tokens: request.max_tokens.unwrap_or(self.loaded.info.context_len - prompt_len),
+            max_tokens: request.max_tokens.unwrap_or(self.loaded.info.context_len - prompt_tokens),
             end_tokens: match request.end {
                 EndOfText::Stops => self.loaded.end_tokens.clone(),
                 EndOfText::Ignored => Vec::new(),
             },
             logprobs: request.logprobs,
             keep: request.keep,
-            events,
+            prompt_tokens,
+            events: sender,
             stop,
             arrived,
-        })
+            deadline: request.deadline.and_then(|limit| arrived.checked_add(limit)),
+        });
+        let on_stop = move || {
+            // A generation that has ended needs no stopping.
+            let _ = interrupt.send(());
+        };
+        Ok((generation, TokenStream::new(EventStream { events, is_over: false }, on_stop)))
     }
 
     fn embed_job(
@@ -203,6 +238,7 @@ impl Inner {
             pooling: request.pooling,
             normalization: request.normalization,
             dimensions,
+            priority: request.priority,
             reply,
         })
     }

@@ -34,6 +34,7 @@ fn reason_name(reason: &FinishReason) -> &'static str {
         FinishReason::Stop(_) => "stop",
         FinishReason::MaxTokens => "max_tokens",
         FinishReason::Interrupted => "interrupted",
+        FinishReason::Deadline => "deadline",
     }
 }
 

@@ -128,6 +128,7 @@ fn open(
     let pool = BlockPool::new(cache.config().num_blocks, options.block_len);
     let scheduler = Scheduler::new(limits, pool);
     on_stage(LoadStage::Ready);
+    let decoder = Box::new(decoder);
     Ok((loaded, WorkerParts { decoder, cache, scheduler, vocab_size, engine, num_waiting }))
 }
 

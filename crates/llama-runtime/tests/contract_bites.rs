@@ -83,6 +83,13 @@ fn clauses_on_contexts_bite() {
 }
 
 #[test]
+fn clauses_on_several_generations_bite() {
+    check(clause!(samples_answer_as_requests), &[Fault::SamplesAlike, Fault::SamplesShareAFate]);
+    check(clause!(priorities_change_no_answer), &[Fault::PriorityMatters]);
+    check(clause!(deadlines_end_the_answer), &[Fault::DeafToDeadline]);
+}
+
+#[test]
 fn clauses_on_embeddings_and_tokens_bite() {
     check(clause!(embeddings_are_as_alone), &[Fault::EmbedsBackwards, Fault::EmbedsByBatch]);
     check(clause!(embedding_options_apply), &[Fault::IgnoresDimensions, Fault::IgnoresInstruction]);

@@ -28,6 +28,9 @@ pub async fn check_all<E: LlamaEngine>(engine: &E) {
     contexts_can_be_rewound(engine).await;
     kept_contexts_continue_the_answer(engine).await;
     interrupted_answers_resume(engine).await;
+    samples_answer_as_requests(engine).await;
+    priorities_change_no_answer(engine).await;
+    deadlines_end_the_answer(engine).await;
     embeddings_are_as_alone(engine).await;
     embedding_options_apply(engine).await;
     texts_survive_the_tokens(engine).await;

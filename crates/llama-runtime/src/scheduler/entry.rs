@@ -1,11 +1,40 @@
 //! One sequence as the scheduler sees it.
 
+use llama_engine::Priority;
 use llama_kv::BlockTable;
 use llama_models::Output;
 
-/// Names a sequence. Given out in order of arrival, so that a smaller one is older.
+/// Names a sequence, and says who goes first: the smaller one.
+///
+/// A sequence is ordered as if it had arrived [`SequenceId::HEAD_START`] arrivals earlier per step of its priority. So
+/// urgent ones overtake, and nobody starves: only finitely many later arrivals come before a given one. (A static form
+/// of ageing, as in Silberschatz, Operating System Concepts, 5.3.4.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SequenceId(pub u64);
+pub struct SequenceId {
+    rank: i64,
+    arrival: u64,
+}
+
+impl SequenceId {
+    /// Arrivals that one step of priority overtakes.
+    pub const HEAD_START: i64 = 64;
+
+    /// Names the sequence that arrived as number `arrival`.
+    pub fn new(arrival: u64, priority: Priority) -> Self {
+        Self { rank: arrival as i64 - Self::HEAD_START * i64::from(priority.0), arrival }
+    }
+
+    /// The number of its arrival.
+    pub fn arrival(self) -> u64 {
+        self.arrival
+    }
+
+    /// Its priority.
+    pub fn priority(self) -> Priority {
+        let steps = (self.arrival as i64 - self.rank) / Self::HEAD_START;
+        Priority(i8::try_from(steps).expect("new() took it from an i8"))
+    }
+}
 
 /// What a sequence begins with.
 #[derive(Debug)]
@@ -21,7 +50,7 @@ pub enum Start {
 /// A sequence to run.
 #[derive(Debug)]
 pub struct SequenceSpec {
-    /// Its name; larger than any before.
+    /// Its name, never used before.
     pub id: SequenceId,
     /// The tokens known so far, at least one.
     pub tokens: Vec<u32>,

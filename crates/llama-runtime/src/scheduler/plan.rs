@@ -23,7 +23,7 @@ pub struct PlannedSpan {
 pub struct StepPlan {
     /// Blocks to copy before anything is written.
     pub copies: Vec<BlockCopy>,
-    /// Spans, older sequences first within decode and prefill.
+    /// Spans, in the order of their sequences within decode and prefill.
     pub spans: Vec<PlannedSpan>,
     /// Sequences that can never run: they are gone from the scheduler.
     pub refused: Vec<Refusal>,
@@ -36,7 +36,7 @@ pub struct StepPlan {
 pub struct Refusal {
     /// Which.
     pub id: SequenceId,
-    /// Blocks for its tokens.
+    /// Blocks for its tokens, besides those that it shares with a pin.
     pub needed_blocks: usize,
     /// Blocks that no pin holds.
     pub available_blocks: usize,

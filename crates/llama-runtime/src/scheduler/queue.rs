@@ -1,7 +1,7 @@
-//! The scheduler: decode first, then prefill in chunks, oldest first; preemption takes the newest.
+//! The scheduler: decode first, then prefill in chunks, in the order of [`SequenceId`]; preemption takes the last.
 //!
 //! Invariant: every sequence is waiting or running until it is finished; tables belong to running sequences only, so
-//! whoever leaves gives its blocks back. Oldest-first without overtaking means that nobody starves.
+//! whoever leaves gives its blocks back. A fixed order without overtaking means that nobody starves.
 
 use std::collections::BTreeMap;
 
@@ -85,6 +85,7 @@ impl Scheduler {
     pub fn plan(&mut self) -> StepPlan {
         let mut plan = StepPlan::default();
         loop {
+            self.admit_urgent(&mut plan);
             let mut budget = self.config.max_step_tokens;
             self.plan_decode(&mut plan, &mut budget);
             // Newcomers would take the blocks that a started prompt lacks.
@@ -124,9 +125,11 @@ impl Scheduler {
     /// Adds a sampled token.
     ///
     /// # Panics
-    /// If the sequence does not run.
+    /// If the sequence is not here.
     pub fn append(&mut self, id: SequenceId, token: u32) {
-        self.running.get_mut(&id).expect("a sampled sequence runs").tokens.push(token);
+        let waiting = self.waiting.get_mut(&id).map(|entry| &mut entry.tokens);
+        let tokens = self.running.get_mut(&id).map(|running| &mut running.tokens).or(waiting);
+        tokens.expect("a sampled sequence is here").push(token);
     }
 
     /// Ends a sequence, wherever it is, and gives its blocks back. Says whether it was here.
@@ -144,21 +147,22 @@ impl Scheduler {
         }
     }
 
-    /// A pin on a sequence: all its tokens, and a table of those that are cached. The last sampled one never is, and of
-    /// one that waits, only what others have left in the cache.
-    pub fn pin(&mut self, id: SequenceId) -> Option<(Vec<u32>, BlockTable)> {
+    /// A fork of a sequence: all its tokens, and a table of those that are cached. The last sampled one never is, and
+    /// of one that waits, only what others have left in the cache.
+    pub fn fork(&mut self, id: SequenceId, holder: Holder) -> Option<(Vec<u32>, BlockTable)> {
         if let Some(Running { tokens, table, .. }) = self.running.get(&id) {
-            return Some((tokens.clone(), self.pool.fork(table, Holder::Pin)));
+            return Some((tokens.clone(), self.pool.fork(table, holder)));
         }
         let Entry { tokens, start, .. } = self.waiting.get(&id)?;
         let table = match start {
-            Start::Forked(table) => self.pool.fork(table, Holder::Pin),
-            Start::Cached | Start::Fresh => self.pool.open(tokens, Holder::Pin),
+            Start::Forked(table) => self.pool.fork(table, holder),
+            Start::Cached => self.pool.open(tokens, holder),
+            Start::Fresh => self.pool.open(&[], holder),
         };
         Some((tokens.clone(), table))
     }
 
-    /// Running sequences that lack one token: the oldest first, making room at the expense of the newest.
+    /// Running sequences that lack one token: in order, making room at the expense of the last.
     fn plan_decode(&mut self, plan: &mut StepPlan, budget: &mut usize) {
         let decoding = self.running.iter().filter(|(_, running)| running.num_pending() == 1);
         let ids: Vec<SequenceId> = decoding.map(|(id, _)| *id).collect();
@@ -166,9 +170,9 @@ impl Scheduler {
             if *budget == 0 {
                 return;
             }
-            // A victim of an older sequence is gone; no victim has been planned, because all are newer.
+            // A victim of one before it is gone; no victim has been planned, because all come after it.
             while self.running.contains_key(&id) && !self.plan_span(id, 1, plan) {
-                self.preempt_newest(plan);
+                self.preempt_last(plan);
             }
             *budget -= usize::from(self.running.contains_key(&id));
         }
@@ -193,24 +197,41 @@ impl Scheduler {
         has_blocks
     }
 
-    /// Waiting sequences, oldest first, as long as the blocks for all their tokens are there.
+    /// Lets waiting sequences take the places of running ones of lower priority, as long as there is no other place.
+    fn admit_urgent(&mut self, plan: &mut StepPlan) {
+        while let (Some(&id), Some(&last)) = (self.waiting.keys().next(), self.running.keys().next_back()) {
+            if last < id || last.priority() >= id.priority() {
+                return;
+            }
+            let is_full = self.running.len() >= self.config.max_running;
+            if is_full || !self.open(id) {
+                self.preempt_last(plan);
+            }
+        }
+    }
+
+    /// Waiting sequences, in order, as long as the blocks for all their tokens are there, besides those that the
+    /// running ones still need for theirs.
     fn admit(&mut self, plan: &mut StepPlan, budget: &mut usize) {
         while *budget > 0 && self.running.len() < self.config.max_running {
-            let Some((&id, _)) = self.waiting.first_key_value() else {
+            let Some(&id) = self.waiting.keys().next() else {
                 return;
             };
-            let entry = self.waiting.remove(&id).expect("it was just seen");
-            let Some(running) = self.open(id, entry) else {
+            if !self.open(id) {
                 return;
-            };
-            self.running.insert(id, running);
+            }
             self.plan_chunk(id, plan, budget);
         }
     }
 
-    /// Gives a sequence its cached blocks, or puts it back if the others it needs are not there.
-    fn open(&mut self, id: SequenceId, entry: Entry) -> Option<Running> {
+    /// Lets a waiting sequence run with its cached blocks, if the others it needs are there.
+    fn open(&mut self, id: SequenceId) -> bool {
+        let promised: usize = self.running.values().map(|running| self.lacking(running)).sum();
+        let Some(entry) = self.waiting.remove(&id) else {
+            return false;
+        };
         let Entry { tokens, output, start } = entry;
+        let is_fork = matches!(start, Start::Forked(_));
         let mut table = match start {
             // The last token is always computed: its logits are wanted.
             Start::Cached => self.pool.open(&tokens[..tokens.len() - 1], Holder::Sequence),
@@ -218,15 +239,24 @@ impl Scheduler {
             Start::Forked(table) => table,
         };
         self.pool.truncate(&mut table, tokens.len() - 1);
-        let copies_tail = !table.len().is_multiple_of(self.pool.block_len());
-        let lacking = self.pool.blocks_for(tokens.len()) - table.blocks().len();
-        if lacking + usize::from(copies_tail) > self.pool.available_blocks() {
-            self.pool.close(table);
-            let start = if output == Output::HiddenStates { Start::Fresh } else { Start::Cached };
-            self.waiting.insert(id, Entry { tokens, output, start });
-            return None;
+        let copies = usize::from(self.pool.copies_tail(&table));
+        let running = Running { tokens, output, table };
+        let fits = self.lacking(&running) + copies + promised <= self.pool.available_blocks();
+        if fits {
+            self.running.insert(id, running);
+        } else if is_fork {
+            // It keeps its blocks until somebody needs them.
+            let Running { tokens, output, table } = running;
+            self.waiting.insert(id, Entry { tokens, output, start: Start::Forked(table) });
+        } else {
+            self.wait_again(id, running);
         }
-        Some(Running { tokens, output, table })
+        fits
+    }
+
+    /// Blocks that a running sequence's known tokens still need.
+    fn lacking(&self, running: &Running) -> usize {
+        self.pool.blocks_for(running.tokens.len()).saturating_sub(running.table.blocks().len())
     }
 
     /// Reserves blocks for the next `len` tokens of a running sequence and plans them. Says whether that worked.
@@ -246,23 +276,27 @@ impl Scheduler {
         true
     }
 
-    /// Sends the newest running sequence back to wait.
-    fn preempt_newest(&mut self, plan: &mut StepPlan) {
-        let Some((id, running)) = self.running.pop_last() else {
-            return;
-        };
+    /// Sends the last running sequence back to wait.
+    fn preempt_last(&mut self, plan: &mut StepPlan) {
+        if let Some((id, running)) = self.running.pop_last() {
+            self.wait_again(id, running);
+            plan.preempted.push(id);
+        }
+    }
+
+    /// Takes a sequence's blocks away and lets it wait.
+    fn wait_again(&mut self, id: SequenceId, running: Running) {
         let Running { tokens, output, table } = running;
         self.pool.close(table);
         let start = if output == Output::HiddenStates { Start::Fresh } else { Start::Cached };
         self.waiting.insert(id, Entry { tokens, output, start });
-        plan.preempted.push(id);
     }
 
-    /// When nothing could be planned: takes blocks from the newest, then from forks that wait, or refuses the one that
+    /// When nothing could be planned: takes blocks from the last, then from forks that wait, or refuses the one that
     /// is alone and still lacks blocks. Says whether planning should be tried again.
     fn make_room(&mut self, plan: &mut StepPlan) -> bool {
         if self.running.len() > 1 {
-            self.preempt_newest(plan);
+            self.preempt_last(plan);
             return true;
         }
         if self.close_waiting_forks() {
@@ -272,16 +306,31 @@ impl Scheduler {
         let Some(id) = alone else {
             return false;
         };
-        let len = self.tokens(id).map_or(0, <[u32]>::len);
+        let needed_blocks = self.unpinned_blocks(id);
         self.finish(id);
         let stats = self.pool.stats();
         plan.refused.push(Refusal {
             id,
-            needed_blocks: self.pool.blocks_for(len),
+            needed_blocks,
             available_blocks: stats.total_blocks - stats.pinned_blocks,
             total_blocks: stats.total_blocks,
         });
         true
+    }
+
+    /// Blocks that a sequence takes besides those that it shares with a pin. A shared block that it writes into is
+    /// copied, and so is not shared: one that is not full, or that holds the last token, which is always computed.
+    fn unpinned_blocks(&mut self, id: SequenceId) -> usize {
+        let len = self.tokens(id).map_or(0, <[u32]>::len);
+        let Some((_, table)) = self.fork(id, Holder::Pin) else {
+            return 0;
+        };
+        let num_full = table.len().min(len - 1) / self.pool.block_len();
+        // One pin is the fork itself.
+        let shared =
+            table.blocks()[..num_full].iter().filter(|&&block| self.pool.num_pins(block) > 1).count();
+        self.pool.close(table);
+        self.pool.blocks_for(len) - shared
     }
 
     /// Forks that wait give their blocks back; what is still cached when they start, they find again. Says whether

@@ -3,11 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use llama_engine::Priority;
 use llama_kv::{BlockPool, Holder};
 use llama_models::Output;
 use proptest::prelude::*;
 
 use super::*;
+
+/// The sequence that arrived as number `arrival`, of no particular priority.
+fn name(arrival: u64) -> SequenceId {
+    SequenceId::new(arrival, Priority(0))
+}
 
 /// The scripted decoder's next token.
 fn next_token(tokens: &[u32]) -> u32 {
@@ -19,11 +25,18 @@ struct Job {
     prompt: Vec<u32>,
     num_new: usize,
     cancel_after: Option<usize>,
+    priority: i8,
 }
 
 fn jobs() -> impl Strategy<Value = Vec<(usize, Job)>> {
-    let job = (prop::collection::vec(0u32..3, 1..40), 1usize..20, prop::option::weighted(0.2, 0usize..10));
-    let job = job.prop_map(|(prompt, num_new, cancel_after)| Job { prompt, num_new, cancel_after });
+    let job =
+        (prop::collection::vec(0u32..3, 1..40), 1usize..20, prop::option::weighted(0.2, 0usize..10), -2i8..3);
+    let job = job.prop_map(|(prompt, num_new, cancel_after, priority)| Job {
+        prompt,
+        num_new,
+        cancel_after,
+        priority,
+    });
     prop::collection::vec((0usize..30, job), 1..25)
 }
 
@@ -36,7 +49,7 @@ fn run(jobs: &[(usize, Job)], scheduler: &mut Scheduler) -> BTreeMap<SequenceId,
             let arrives = jobs[i].0 <= step;
             if arrives {
                 let (tokens, start) = (jobs[i].1.prompt.clone(), Start::Cached);
-                let id = SequenceId(i as u64);
+                let id = SequenceId::new(i as u64, Priority(jobs[i].1.priority));
                 scheduler.submit(SequenceSpec { id, tokens, output: Output::LastLogits, start });
             }
             !arrives
@@ -46,7 +59,7 @@ fn run(jobs: &[(usize, Job)], scheduler: &mut Scheduler) -> BTreeMap<SequenceId,
         check_plan(&plan, scheduler);
         scheduler.complete(&plan.spans);
         for span in plan.spans.iter().filter(|span| span.output == Output::LastLogits) {
-            let job = &jobs[span.id.0 as usize].1;
+            let job = &jobs[span.id.arrival() as usize].1;
             let tokens = scheduler.tokens(span.id).unwrap().to_vec();
             let num_new = tokens.len() - job.prompt.len();
             if num_new == job.num_new || job.cancel_after == Some(num_new) {
@@ -88,7 +101,7 @@ proptest! {
     ) {
         let mut scheduler = scheduler(num_blocks, block_len);
         for (id, outcome) in run(&jobs, &mut scheduler) {
-            let job = &jobs[id.0 as usize].1;
+            let job = &jobs[id.arrival() as usize].1;
             let mut expected = job.prompt.clone();
             let num_new = job.cancel_after.map_or(job.num_new, |cancel| cancel.min(job.num_new));
             for _ in 0..num_new {
@@ -108,16 +121,16 @@ fn decode_goes_before_prefill() {
     let mut scheduler = scheduler(64, 4);
     let submit = |scheduler: &mut Scheduler, id, len| {
         let (output, start) = (Output::LastLogits, Start::Cached);
-        scheduler.submit(SequenceSpec { id: SequenceId(id), tokens: vec![id as u32; len], output, start });
+        scheduler.submit(SequenceSpec { id: name(id), tokens: vec![id as u32; len], output, start });
     };
     submit(&mut scheduler, 0, 3);
     let first = scheduler.plan();
     scheduler.complete(&first.spans);
-    scheduler.append(SequenceId(0), 9);
+    scheduler.append(name(0), 9);
     submit(&mut scheduler, 1, 40);
     let plan = scheduler.plan();
     let spans: Vec<_> =
-        plan.spans.iter().map(|span| (span.id.0, span.positions.clone(), span.output)).collect();
+        plan.spans.iter().map(|span| (span.id.arrival(), span.positions.clone(), span.output)).collect();
     assert_eq!(spans, [(0, 3..4, Output::LastLogits), (1, 0..15, Output::Nothing)]);
 }
 
@@ -128,16 +141,16 @@ fn a_sequence_beside_pins_is_refused_with_the_numbers() {
     scheduler.pool_mut().reserve(&mut pin, 5).unwrap();
     scheduler.pool_mut().commit(&mut pin, &[1, 2, 3, 4, 5]);
     let (output, start) = (Output::LastLogits, Start::Cached);
-    scheduler.submit(SequenceSpec { id: SequenceId(0), tokens: vec![7; 3], output, start });
+    scheduler.submit(SequenceSpec { id: name(0), tokens: vec![7; 3], output, start });
     let plan = scheduler.plan();
-    let expected = Refusal { id: SequenceId(0), needed_blocks: 2, available_blocks: 1, total_blocks: 4 };
+    let expected = Refusal { id: name(0), needed_blocks: 2, available_blocks: 1, total_blocks: 4 };
     assert_eq!(plan.refused, [expected]);
     scheduler.pool_mut().close(pin);
 }
 
 /// Submits a sequence that wants its last logits.
 fn submit(scheduler: &mut Scheduler, id: u64, tokens: Vec<u32>, start: Start) {
-    scheduler.submit(SequenceSpec { id: SequenceId(id), tokens, output: Output::LastLogits, start });
+    scheduler.submit(SequenceSpec { id: name(id), tokens, output: Output::LastLogits, start });
 }
 
 #[test]
@@ -153,7 +166,7 @@ fn a_waiting_fork_does_not_get_others_refused() {
     scheduler.pool_mut().close(pin);
     let plan = scheduler.plan();
     assert_eq!(plan.refused, []);
-    assert_eq!(plan.spans[0].id, SequenceId(0));
+    assert_eq!(plan.spans[0].id, name(0));
 }
 
 #[test]
@@ -165,7 +178,7 @@ fn newcomers_do_not_overtake_a_prompt_that_lacks_blocks() {
         for span in plan.spans.iter().filter(|span| span.output == Output::LastLogits) {
             scheduler.append(span.id, 9);
         }
-        plan.spans.iter().map(|span| (span.id.0, span.positions.clone())).collect::<Vec<_>>()
+        plan.spans.iter().map(|span| (span.id.arrival(), span.positions.clone())).collect::<Vec<_>>()
     };
     submit(&mut scheduler, 0, vec![5; 3], Start::Cached);
     assert_eq!(step(&mut scheduler), [(0, 0..3)]);
@@ -173,7 +186,7 @@ fn newcomers_do_not_overtake_a_prompt_that_lacks_blocks() {
     assert_eq!(step(&mut scheduler), [(0, 3..4), (1, 0..15)]);
     submit(&mut scheduler, 2, vec![100; 2], Start::Cached);
     assert_eq!(step(&mut scheduler), [(0, 4..5)], "one block is free, the prompt lacks two");
-    scheduler.finish(SequenceId(0));
+    scheduler.finish(name(0));
     assert_eq!(step(&mut scheduler), [(1, 15..20), (2, 0..2)]);
 }
 
@@ -181,15 +194,35 @@ fn newcomers_do_not_overtake_a_prompt_that_lacks_blocks() {
 fn a_waiting_sequence_can_be_pinned_with_what_is_cached_of_it() {
     let mut scheduler = scheduler(8, 2);
     submit(&mut scheduler, 0, vec![1, 2, 3, 4, 5], Start::Cached);
-    assert_eq!(scheduler.pin(SequenceId(7)).map(|(tokens, _)| tokens), None);
-    let (tokens, table) = scheduler.pin(SequenceId(0)).unwrap();
+    assert_eq!(scheduler.fork(name(7), Holder::Pin).map(|(tokens, _)| tokens), None);
+    let (tokens, table) = scheduler.fork(name(0), Holder::Pin).unwrap();
     assert_eq!((tokens, table.len()), (vec![1, 2, 3, 4, 5], 0));
     let plan = scheduler.plan();
     scheduler.complete(&plan.spans);
     submit(&mut scheduler, 1, vec![1, 2, 3, 4, 6], Start::Cached);
-    let (_, shared) = scheduler.pin(SequenceId(1)).unwrap();
+    let (_, shared) = scheduler.fork(name(1), Holder::Pin).unwrap();
     assert_eq!(shared.len(), 4);
     for table in [table, shared] {
         scheduler.pool_mut().close(table);
     }
+}
+
+#[test]
+fn urgent_sequences_take_the_place_of_others_and_only_of_so_many() {
+    let mut scheduler = scheduler(64, 4);
+    for arrival in 0..6 {
+        submit(&mut scheduler, arrival, vec![arrival as u32; 2], Start::Cached);
+    }
+    assert_eq!(scheduler.plan().spans.len(), 6);
+    let urgent = SequenceId::new(SequenceId::HEAD_START as u64 - 1, Priority(1));
+    let spec = |id| SequenceSpec { id, tokens: vec![9; 2], output: Output::LastLogits, start: Start::Cached };
+    scheduler.submit(spec(urgent));
+    let plan = scheduler.plan();
+    assert_eq!(plan.preempted, [name(5)], "all six places are taken");
+    assert!(plan.spans.iter().any(|span| span.id == urgent));
+    // Sixty-four arrivals later the head start is used up.
+    scheduler.submit(spec(SequenceId::new(SequenceId::HEAD_START as u64 + 6, Priority(1))));
+    assert_eq!(scheduler.plan().preempted, []);
+    assert!(SequenceId::new(1000, Priority(127)) < SequenceId::new(1001, Priority(127)));
+    assert_eq!(SequenceId::new(3, Priority(-128)).priority(), Priority(-128));
 }

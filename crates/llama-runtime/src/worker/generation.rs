@@ -10,28 +10,41 @@ use llama_engine::{
 };
 use llama_sampling::{Sampler, logprobs};
 
-use super::GenerateJob;
 use crate::{answer_text::AnswerText, events};
 
-/// State of a generation between steps.
-pub(super) struct Generation {
-    sampler: Sampler,
-    text: AnswerText,
-    max_tokens: usize,
-    end_tokens: Vec<u32>,
-    num_alternatives: Option<usize>,
-    pub(super) keep: KeepContext,
-    events: mpsc::UnboundedSender<Result<Event, EngineError>>,
-    stop: oneshot::Receiver<()>,
-    usage: Usage,
-    clock: Clock,
+/// How a generation goes: plain data, checked by the engine's front.
+pub(crate) struct GenerationSpec {
+    pub(crate) sampler: Sampler,
+    pub(crate) text: AnswerText,
+    pub(crate) max_tokens: usize,
+    /// Tokens that end the answer.
+    pub(crate) end_tokens: Vec<u32>,
+    /// Alternatives to report.
+    pub(crate) logprobs: Option<usize>,
+    pub(crate) keep: KeepContext,
+    /// Tokens of context and prompt.
+    pub(crate) prompt_tokens: usize,
+    pub(crate) events: mpsc::UnboundedSender<Result<Event, EngineError>>,
+    /// Dropped or completed when the caller asks for an early end.
+    pub(crate) stop: oneshot::Receiver<()>,
+    pub(crate) arrived: Instant,
+    pub(crate) deadline: Option<Instant>,
 }
 
-/// When things happened.
-struct Clock {
-    arrived: Instant,
+/// State of a generation between steps.
+pub(crate) struct Generation {
+    spec: GenerationSpec,
+    usage: Usage,
     started: Option<Instant>,
     first_token: Option<Instant>,
+}
+
+/// An end that does not come from the model.
+pub(super) enum EarlyEnd {
+    /// Nobody listens any more.
+    Abandoned,
+    /// The caller hears of it.
+    Reported(FinishReason),
 }
 
 /// What a token means for the sequence.
@@ -43,36 +56,32 @@ pub(super) enum Verdict {
 }
 
 impl Generation {
-    /// Splits a job into what runs and the tokens of its prompt.
-    pub(super) fn new(job: GenerateJob, prompt_tokens: usize) -> Self {
-        Self {
-            sampler: job.sampler,
-            text: job.text,
-            max_tokens: job.max_tokens,
-            end_tokens: job.end_tokens,
-            num_alternatives: job.logprobs,
-            keep: job.keep,
-            events: job.events,
-            stop: job.stop,
-            usage: Usage { prompt_tokens, ..Usage::default() },
-            clock: Clock { arrived: job.arrived, started: None, first_token: None },
+    pub(crate) fn new(spec: GenerationSpec) -> Self {
+        let usage = Usage { prompt_tokens: spec.prompt_tokens, ..Usage::default() };
+        Self { spec, usage, started: None, first_token: None }
+    }
+
+    /// Whether the end carries a handle on the sequence.
+    pub(super) fn keeps_context(&self) -> bool {
+        self.spec.keep == KeepContext::Yes
+    }
+
+    /// Whether it shall end before its next step.
+    pub(super) fn early_end(&mut self, now: Instant) -> Option<EarlyEnd> {
+        if self.spec.events.is_closed() {
+            return Some(EarlyEnd::Abandoned);
         }
-    }
-
-    /// Whether nobody listens any more.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.events.is_closed()
-    }
-
-    /// Whether the caller asked for an early end.
-    pub(super) fn is_interrupted(&mut self) -> bool {
-        matches!(self.stop.try_recv(), Ok(Some(())))
+        if matches!(self.spec.stop.try_recv(), Ok(Some(()))) {
+            return Some(EarlyEnd::Reported(FinishReason::Interrupted));
+        }
+        let is_late = self.spec.deadline.is_some_and(|deadline| now >= deadline);
+        is_late.then_some(EarlyEnd::Reported(FinishReason::Deadline))
     }
 
     /// Notes the first step of this generation and what it found in the cache.
     pub(super) fn start(&mut self, num_cached: usize) {
-        if self.clock.started.is_none() {
-            self.clock.started = Some(Instant::now());
+        if self.started.is_none() {
+            self.started = Some(Instant::now());
             self.usage.cached_tokens = num_cached;
         }
     }
@@ -83,23 +92,22 @@ impl Generation {
     /// `logits`: `[v]`
     pub(super) fn advance(&mut self, logits: &Tensor) -> Result<Verdict, EngineError> {
         let model_failed = |source| EngineError::Model(Box::new(source));
-        let token = self.sampler.sample(logits, self.usage.completion_tokens as u64).map_err(model_failed)?;
-        self.clock.first_token.get_or_insert_with(Instant::now);
-        if self.end_tokens.contains(&token) {
+        let token =
+            self.spec.sampler.sample(logits, self.usage.completion_tokens as u64).map_err(model_failed)?;
+        self.first_token.get_or_insert_with(Instant::now);
+        if self.spec.end_tokens.contains(&token) {
             return Ok(Verdict::End(FinishReason::EndOfText, None));
         }
-        let progress = self.text.push(token).map_err(|source| EngineError::Tokenizer(Box::new(source)))?;
-        let logprobs = match self.num_alternatives {
-            Some(num_alternatives) => {
-                Some(token_logprobs(logits, token, num_alternatives).map_err(model_failed)?)
-            }
-            None => None,
-        };
+        let progress =
+            self.spec.text.push(token).map_err(|source| EngineError::Tokenizer(Box::new(source)))?;
+        let alternatives = self.spec.logprobs;
+        let logprobs = alternatives.map(|number| token_logprobs(logits, token, number)).transpose();
+        let logprobs = logprobs.map_err(model_failed)?;
         self.usage.completion_tokens += 1;
         self.send(Event::Token(TokenEvent { id: token, text: progress.text, logprobs }));
         Ok(match progress.stop {
             Some(stop) => Verdict::End(FinishReason::Stop(stop), Some(token)),
-            None if self.usage.completion_tokens >= self.max_tokens => {
+            None if self.usage.completion_tokens >= self.spec.max_tokens => {
                 Verdict::End(FinishReason::MaxTokens, Some(token))
             }
             None => Verdict::Continue(token),
@@ -110,16 +118,16 @@ impl Generation {
     pub(super) fn finish(mut self, reason: FinishReason, context: Option<PinnedContext>) {
         let progress = match reason {
             FinishReason::Stop(_) => None,
-            _ => Some(self.text.finish()),
+            _ => Some(self.spec.text.finish()),
         };
         // A stop text may become certain only with the last, incomplete character.
         let (text, late_stop) = progress.map_or_else(Default::default, |end| (end.text, end.stop));
         let reason = late_stop.map_or(reason, FinishReason::Stop);
-        let since_arrival = |at: Option<Instant>| at.unwrap_or(self.clock.arrived) - self.clock.arrived;
+        let since_arrival = |at: Option<Instant>| at.unwrap_or(self.spec.arrived) - self.spec.arrived;
         let timings = Timings {
-            queued: since_arrival(self.clock.started),
-            time_to_first_token: since_arrival(self.clock.first_token),
-            total: self.clock.arrived.elapsed(),
+            queued: since_arrival(self.started),
+            time_to_first_token: since_arrival(self.first_token),
+            total: self.spec.arrived.elapsed(),
         };
         events::request_finished(&reason, &self.usage, &timings);
         self.send(Event::Finished(Finished { reason, text, usage: self.usage, timings, context }));
@@ -129,12 +137,12 @@ impl Generation {
     pub(super) fn fail(self, error: EngineError) {
         events::request_failed(&error);
         // A listener that has gone needs no news.
-        let _ = self.events.unbounded_send(Err(error));
+        let _ = self.spec.events.unbounded_send(Err(error));
     }
 
     fn send(&self, event: Event) {
         // A listener that has gone is noticed before the next step.
-        let _ = self.events.unbounded_send(Ok(event));
+        let _ = self.spec.events.unbounded_send(Ok(event));
     }
 }
 

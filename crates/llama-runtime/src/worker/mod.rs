@@ -7,5 +7,9 @@ mod pins;
 mod step;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use command::{Command, EmbedJob, GenerateJob, PinJob, Reply};
+pub(crate) use generation::{Generation, GenerationSpec};
 pub(crate) use work::{Worker, WorkerParts};

@@ -1,6 +1,7 @@
 //! One step: plan, copy, forward, and what each span's result means.
 
 use std::{
+    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -12,7 +13,7 @@ use llama_models::{Batch, ModelError, Output, Outputs};
 use super::work::{Work, Worker};
 use crate::{
     events,
-    scheduler::{PlannedSpan, StepPlan},
+    scheduler::{PlannedSpan, SequenceId, StepPlan},
     worker::generation::Verdict,
 };
 
@@ -34,11 +35,7 @@ impl Worker {
             Ok(outputs) => {
                 self.scheduler.complete(&plan.spans);
                 for (span, output) in plan.spans.iter().zip(outputs) {
-                    match contained(|| self.take_output(span, output)) {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => self.fail(span.id, error),
-                        Err(failure) => self.fail(span.id, EngineError::Model(Box::new(failure))),
-                    }
+                    self.take_output(span, output);
                 }
             }
             Err(failure) => self.fail_step(&plan, &failure),
@@ -62,42 +59,76 @@ impl Worker {
     /// Ends every sequence of a failed step: what it wrote cannot be trusted.
     fn fail_step(&mut self, plan: &StepPlan, failure: &StepFailure) {
         for span in &plan.spans {
-            self.fail(span.id, EngineError::Model(Box::new(failure.clone())));
+            self.fail(span.id, failure.errors());
         }
     }
 
-    /// Hands one span's result to whoever wants it.
-    fn take_output(&mut self, span: &PlannedSpan, output: Option<Tensor>) -> Result<(), EngineError> {
-        let is_last = self.scheduler.tokens(span.id).map(<[u32]>::len) == Some(span.positions.end);
-        let Some(work) = self.work.get_mut(&span.id) else {
+    /// Hands one span's result to whoever wants it. What goes wrong here ends that one alone.
+    fn take_output(&mut self, span: &PlannedSpan, output: Option<Tensor>) {
+        let id = span.id;
+        match (self.work.get(&id), output) {
+            (Some(Work::Generate(_)), Some(logits)) => {
+                for id in self.split_samples(id) {
+                    self.contain(id, |worker| worker.take_logits(id, &logits));
+                }
+            }
+            (Some(Work::Embed(_)), Some(states)) => {
+                self.contain(id, |worker| worker.take_states(span, &states))
+            }
+            (Some(Work::Pin(_)), _) if self.is_last(span) => self.finish_pin(id),
+            _ => debug_assert!(span.output == Output::Nothing, "{span:?} returned nothing"),
+        }
+    }
+
+    /// Does a part of a step for one sequence, which ends if that fails.
+    fn contain(&mut self, id: SequenceId, part: impl FnOnce(&mut Self) -> Result<(), EngineError>) {
+        match contained(|| part(self)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.fail(id, iter::once(error)),
+            Err(failure) => self.fail(id, failure.errors()),
+        }
+    }
+
+    /// # Shapes
+    /// `logits`: `[1, v]`
+    fn take_logits(&mut self, id: SequenceId, logits: &Tensor) -> Result<(), EngineError> {
+        let row = logits.get(0).and_then(|row| row.narrow(0, 0, self.vocab_size.min(row.dim(0)?)));
+        let row = row.map_err(|source| EngineError::Model(Box::new(source)))?; // [v]
+        let Some(Work::Generate(samples)) = self.work.get_mut(&id) else {
             return Ok(());
         };
-        match (work, output) {
-            (Work::Generate(generation), Some(logits)) => {
-                let row = logits.get(0).and_then(|row| row.narrow(0, 0, self.vocab_size.min(row.dim(0)?)));
-                let row = row.map_err(|source| EngineError::Model(Box::new(source)))?; // [v]
-                match generation.advance(&row)? {
-                    Verdict::Continue(token) => self.scheduler.append(span.id, token),
-                    Verdict::End(reason, token) => {
-                        if let Some(token) = token {
-                            self.scheduler.append(span.id, token);
-                        }
-                        self.finish_generation(span.id, reason);
-                    }
+        let [sample] = samples.as_mut_slice() else {
+            unreachable!("the samples have been split");
+        };
+        match sample.advance(&row)? {
+            Verdict::Continue(token) => self.scheduler.append(id, token),
+            Verdict::End(reason, token) => {
+                if let Some(token) = token {
+                    self.scheduler.append(id, token);
                 }
-            }
-            (Work::Embed(embedding), Some(states)) => {
-                embedding.add(&states, span.positions.start)?;
-                if is_last && let Some(Work::Embed(embedding)) = self.end(span.id) {
-                    embedding.finish();
-                }
-            }
-            (Work::Pin(_), _) if is_last => self.finish_pin(span.id),
-            (Work::Generate(_) | Work::Embed(_) | Work::Pin(_), _) => {
-                debug_assert!(span.output == Output::Nothing, "{span:?} returned nothing");
+                self.finish_generation(id, 0, reason);
             }
         }
         Ok(())
+    }
+
+    /// # Shapes
+    /// `states`: `[t, e]`
+    fn take_states(&mut self, span: &PlannedSpan, states: &Tensor) -> Result<(), EngineError> {
+        if let Some(Work::Embed(embedding)) = self.work.get_mut(&span.id) {
+            embedding.add(states, span.positions.start)?;
+        }
+        if self.is_last(span)
+            && let Some(Work::Embed(embedding)) = self.end(span.id)
+        {
+            embedding.finish();
+        }
+        Ok(())
+    }
+
+    /// Whether a span ends with the last token known.
+    fn is_last(&self, span: &PlannedSpan) -> bool {
+        self.scheduler.tokens(span.id).map(<[u32]>::len) == Some(span.positions.end)
     }
 }
 
@@ -117,4 +148,11 @@ enum StepFailure {
     Model(#[from] Arc<ModelError>),
     #[error("panic: {0}")]
     Panic(String),
+}
+
+impl StepFailure {
+    /// As many errors as there are requests to tell.
+    fn errors(&self) -> impl Iterator<Item = EngineError> + '_ {
+        iter::repeat_with(|| EngineError::Model(Box::new(self.clone())))
+    }
 }

@@ -1,22 +1,24 @@
 //! The loop: take commands, run a step, tell the callers; sleep when there is nothing to do.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
+    iter,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, Sender},
     },
+    time::Instant,
 };
 
-use llama_engine::{EngineError, FinishReason, KeepContext, PinnedContext};
-use llama_kv::PagedCache;
-use llama_models::{Decoder, Output};
+use llama_engine::{EngineError, FinishReason, PinnedContext, Priority};
+use llama_kv::{Holder, PagedCache};
+use llama_models::{Batch, Decoder, ModelError, Output, Outputs};
 
 use super::{
-    Command, EmbedJob, GenerateJob, PinJob, Reply,
+    Command, EmbedJob, GenerateJob, Generation, PinJob, Reply,
     embedding::{Collector, Embedding},
-    generation::Generation,
+    generation::EarlyEnd,
     pins::Pins,
 };
 use crate::{
@@ -24,9 +26,21 @@ use crate::{
     scheduler::{Refusal, Scheduler, SequenceId, SequenceSpec, Start},
 };
 
+/// What a step needs of a model. Besides [`Decoder`] there is a scripted one in the worker's tests.
+pub(crate) trait Forward {
+    /// As [`Decoder::forward`].
+    fn forward(&self, batch: &Batch, cache: &mut PagedCache) -> Result<Outputs, ModelError>;
+}
+
+impl Forward for Decoder {
+    fn forward(&self, batch: &Batch, cache: &mut PagedCache) -> Result<Outputs, ModelError> {
+        self.forward(batch, cache)
+    }
+}
+
 /// What a worker is made of.
 pub(crate) struct WorkerParts {
-    pub(crate) decoder: Decoder,
+    pub(crate) decoder: Box<dyn Forward>,
     pub(crate) cache: PagedCache,
     pub(crate) scheduler: Scheduler,
     /// Tokens that have text; logits beyond them are padding of the checkpoint.
@@ -39,16 +53,16 @@ pub(crate) struct WorkerParts {
 
 /// The worker's state. Lives on its own thread.
 pub(crate) struct Worker {
-    pub(super) decoder: Decoder,
+    pub(super) decoder: Box<dyn Forward>,
     pub(super) cache: PagedCache,
     pub(super) scheduler: Scheduler,
     pub(super) vocab_size: usize,
     pub(super) work: BTreeMap<SequenceId, Work>,
-    /// Those that no step has worked on: they count as waiting.
-    not_started: BTreeSet<SequenceId>,
+    /// Places in the queue of those that no step has worked on.
+    not_started: BTreeMap<SequenceId, usize>,
     pins: Pins,
-    next_id: u64,
-    num_waiting: Arc<AtomicUsize>,
+    num_arrivals: u64,
+    pub(super) num_waiting: Arc<AtomicUsize>,
     pub(super) num_preemptions: u64,
 }
 
@@ -61,7 +75,8 @@ impl Drop for Worker {
 
 /// What a sequence is run for.
 pub(super) enum Work {
-    Generate(Box<Generation>),
+    /// Several samples until their prompt is computed, then one. Never none.
+    Generate(Vec<Generation>),
     Embed(Embedding),
     Pin(Reply<PinnedContext>),
 }
@@ -75,9 +90,9 @@ impl Worker {
             scheduler: parts.scheduler,
             vocab_size: parts.vocab_size,
             work: BTreeMap::new(),
-            not_started: BTreeSet::new(),
+            not_started: BTreeMap::new(),
             pins: Pins::new(parts.engine, commands),
-            next_id: 0,
+            num_arrivals: 0,
             num_waiting: parts.num_waiting,
             num_preemptions: 0,
         }
@@ -96,23 +111,33 @@ impl Worker {
             while let Ok(command) = commands.try_recv() {
                 is_open &= self.accept(command);
             }
-            self.drop_abandoned();
-            self.step();
+            self.turn();
         }
     }
 
+    /// Between two looks at the commands.
+    pub(super) fn turn(&mut self) {
+        self.end_early();
+        self.step();
+    }
+
     /// Takes one command. Says whether more shall be taken.
-    fn accept(&mut self, command: Command) -> bool {
+    pub(super) fn accept(&mut self, command: Command) -> bool {
         match command {
-            Command::Generate(job) => self.generate(*job),
+            Command::Generate(job) => self.generate(job),
             Command::Embed(job) => self.embed(job),
             Command::Pin(PinJob { tokens, reply }) => {
-                self.submit(tokens, (Output::Nothing, Start::Cached), Work::Pin(reply));
+                let id = self.submit(
+                    Priority::default(),
+                    (tokens, Output::Nothing, Start::Cached),
+                    Work::Pin(reply),
+                );
+                self.not_started.insert(id, 1);
             }
             Command::Release(id) => self.pins.release(id, self.scheduler.pool_mut()),
             Command::Stats(reply) => {
                 // Whoever has dropped a stream before asking shall not find it here.
-                self.drop_abandoned();
+                self.end_early();
                 // If the caller has gone, nobody needs the numbers.
                 let _ = reply.send(Ok(self.stats()));
             }
@@ -121,7 +146,7 @@ impl Worker {
         true
     }
 
-    fn stats(&self) -> EngineStats {
+    pub(super) fn stats(&self) -> EngineStats {
         EngineStats {
             cache: self.scheduler.pool().stats(),
             num_running: self.scheduler.num_running(),
@@ -132,65 +157,102 @@ impl Worker {
         }
     }
 
-    fn generate(&mut self, mut job: GenerateJob) {
+    fn generate(&mut self, job: GenerateJob) {
+        let GenerateJob { tokens: mut prompt, context, priority, samples } = job;
+        let num_places = samples.len();
         let (mut tokens, mut start) = (Vec::new(), Start::Cached);
-        if let Some((id, handle)) = job.context.take() {
+        // The handle lives until the blocks are shared.
+        if let Some((id, handle)) = context {
             let pool = self.scheduler.pool_mut();
             let Some((known, table)) = self.pins.fork(id, handle.len(), pool) else {
-                self.num_waiting.fetch_sub(1, Ordering::Relaxed);
-                return Generation::new(job, 0).fail(EngineError::ForeignContext);
+                self.num_waiting.fetch_sub(num_places, Ordering::Relaxed);
+                return samples.into_iter().for_each(|sample| sample.fail(EngineError::ForeignContext));
             };
             (tokens, start) = (known, Start::Forked(table));
         }
-        tokens.append(&mut job.tokens);
-        let generation = Generation::new(job, tokens.len());
-        self.submit(tokens, (Output::LastLogits, start), Work::Generate(Box::new(generation)));
+        tokens.append(&mut prompt);
+        let id = self.submit(priority, (tokens, Output::LastLogits, start), Work::Generate(samples));
+        self.not_started.insert(id, num_places);
     }
 
     fn embed(&mut self, job: EmbedJob) {
-        let EmbedJob { texts, pooling, normalization, dimensions, reply } = job;
-        // One place in the queue for the whole request; each text takes one more back when it starts.
-        self.num_waiting.fetch_add(texts.len(), Ordering::Relaxed);
-        self.num_waiting.fetch_sub(1, Ordering::Relaxed);
+        let EmbedJob { texts, pooling, normalization, dimensions, priority, reply } = job;
         let collector = Collector::new(texts.len(), reply);
         for (text_idx, tokens) in texts.into_iter().enumerate() {
             let (collector, sum) = (collector.clone(), Vec::new());
             let embedding =
                 Embedding { collector, text_idx, pooling, normalization, dimensions, sum, weight: 0.0 };
-            self.submit(tokens, (Output::HiddenStates, Start::Fresh), Work::Embed(embedding));
-        }
-    }
-
-    fn submit(&mut self, tokens: Vec<u32>, (output, start): (Output, Start), work: Work) {
-        let id = SequenceId(self.next_id);
-        self.next_id += 1;
-        self.scheduler.submit(SequenceSpec { id, tokens, output, start });
-        self.work.insert(id, work);
-        self.not_started.insert(id);
-    }
-
-    /// Ends what nobody waits for, before it costs another step.
-    fn drop_abandoned(&mut self) {
-        let (mut abandoned, mut interrupted) = (Vec::new(), Vec::new());
-        for (&id, work) in &mut self.work {
-            let is_abandoned = match work {
-                Work::Generate(generation) => generation.is_abandoned(),
-                Work::Embed(embedding) => embedding.collector.borrow().is_abandoned(),
-                Work::Pin(reply) => reply.is_canceled(),
-            };
-            if is_abandoned {
-                abandoned.push(id);
-            } else if let Work::Generate(generation) = work
-                && generation.is_interrupted()
-            {
-                interrupted.push(id);
+            let sequence = (tokens, Output::HiddenStates, Start::Fresh);
+            let id = self.submit(priority, sequence, Work::Embed(embedding));
+            if text_idx == 0 {
+                // One place in the queue for the whole request.
+                self.not_started.insert(id, 1);
             }
         }
-        for id in abandoned {
-            self.end(id);
+    }
+
+    fn submit(
+        &mut self,
+        priority: Priority,
+        (tokens, output, start): (Vec<u32>, Output, Start),
+        work: Work,
+    ) -> SequenceId {
+        let id = SequenceId::new(self.num_arrivals, priority);
+        self.num_arrivals += 1;
+        self.scheduler.submit(SequenceSpec { id, tokens, output, start });
+        self.work.insert(id, work);
+        id
+    }
+
+    /// Gives each sample of a computed prompt a sequence of its own: a fork. Returns all of them.
+    pub(super) fn split_samples(&mut self, id: SequenceId) -> Vec<SequenceId> {
+        let mut ids = vec![id];
+        let others = match self.work.get_mut(&id) {
+            Some(Work::Generate(samples)) => samples.split_off(1),
+            _ => Vec::new(),
+        };
+        for sample in others {
+            let (tokens, table) = self.scheduler.fork(id, Holder::Sequence).expect("the prompt is here");
+            let sequence = (tokens, Output::LastLogits, Start::Forked(table));
+            ids.push(self.submit(id.priority(), sequence, Work::Generate(vec![sample])));
         }
-        for id in interrupted {
-            self.finish_generation(id, FinishReason::Interrupted);
+        ids
+    }
+
+    /// Ends what nobody waits for, and what shall not go on, before it costs another step.
+    pub(super) fn end_early(&mut self) {
+        let (now, mut ends) = (Instant::now(), Vec::new());
+        for (&id, work) in &mut self.work {
+            match work {
+                Work::Generate(samples) => {
+                    // From the last one on, so that those before keep their places when it is taken out.
+                    for (sample_idx, sample) in samples.iter_mut().enumerate().rev() {
+                        ends.extend(sample.early_end(now).map(|end| (id, sample_idx, end)));
+                    }
+                }
+                Work::Embed(embedding) if embedding.collector.borrow().is_abandoned() => {
+                    ends.push((id, 0, EarlyEnd::Abandoned));
+                }
+                Work::Pin(reply) if reply.is_canceled() => ends.push((id, 0, EarlyEnd::Abandoned)),
+                Work::Embed(_) | Work::Pin(_) => {}
+            }
+        }
+        for (id, sample_idx, end) in ends {
+            match end {
+                EarlyEnd::Abandoned => drop(self.end_sample(id, sample_idx)),
+                EarlyEnd::Reported(reason) => self.finish_generation(id, sample_idx, reason),
+            }
+        }
+    }
+
+    /// Takes one sample out, and with the last one, or any other work, the sequence.
+    fn end_sample(&mut self, id: SequenceId, sample_idx: usize) -> Option<Generation> {
+        match self.work.get_mut(&id) {
+            Some(Work::Generate(samples)) if samples.len() > 1 => Some(samples.remove(sample_idx)),
+            _ => match self.end(id) {
+                Some(Work::Generate(mut samples)) => samples.pop(),
+                _ => None,
+            },
         }
     }
 
@@ -203,28 +265,29 @@ impl Worker {
     }
 
     fn leave_queue(&mut self, id: SequenceId) {
-        if self.not_started.remove(&id) {
-            self.num_waiting.fetch_sub(1, Ordering::Relaxed);
+        if let Some(num_places) = self.not_started.remove(&id) {
+            self.num_waiting.fetch_sub(num_places, Ordering::Relaxed);
         }
     }
 
     /// Notes that a step works on a sequence, and how much of it the cache already held.
     pub(super) fn note_started(&mut self, id: SequenceId, num_cached: usize) {
         self.leave_queue(id);
-        if let Some(Work::Generate(generation)) = self.work.get_mut(&id) {
-            generation.start(num_cached);
+        if let Some(Work::Generate(samples)) = self.work.get_mut(&id) {
+            samples.iter_mut().for_each(|sample| sample.start(num_cached));
         }
     }
 
     /// Ends a generation, with a handle on its context if it asked for one.
-    pub(super) fn finish_generation(&mut self, id: SequenceId, reason: FinishReason) {
-        let keeps = matches!(
-            self.work.get(&id),
-            Some(Work::Generate(generation)) if generation.keep == KeepContext::Yes
-        );
+    pub(super) fn finish_generation(&mut self, id: SequenceId, sample_idx: usize, reason: FinishReason) {
+        let sample = match self.work.get(&id) {
+            Some(Work::Generate(samples)) => samples.get(sample_idx),
+            _ => None,
+        };
+        let keeps = sample.is_some_and(Generation::keeps_context);
         let context = if keeps { self.pin(id) } else { None };
-        if let Some(Work::Generate(generation)) = self.end(id) {
-            generation.finish(reason, context);
+        if let Some(sample) = self.end_sample(id, sample_idx) {
+            sample.finish(reason, context);
         }
     }
 
@@ -238,18 +301,22 @@ impl Worker {
     }
 
     fn pin(&mut self, id: SequenceId) -> Option<PinnedContext> {
-        let (tokens, table) = self.scheduler.pin(id)?;
+        let (tokens, table) = self.scheduler.fork(id, Holder::Pin)?;
         Some(self.pins.keep(tokens, table))
     }
 
-    /// Ends a sequence with an error.
-    pub(super) fn fail(&mut self, id: SequenceId, error: EngineError) {
+    /// Ends a sequence with an error for each of its samples.
+    pub(super) fn fail(&mut self, id: SequenceId, mut errors: impl Iterator<Item = EngineError>) {
         match self.end(id) {
-            Some(Work::Generate(generation)) => generation.fail(error),
-            Some(Work::Embed(embedding)) => embedding.collector.borrow_mut().fail(error),
+            Some(Work::Generate(samples)) => {
+                samples.into_iter().zip(errors).for_each(|(sample, error)| sample.fail(error));
+            }
+            Some(Work::Embed(embedding)) => {
+                errors.next().into_iter().for_each(|error| embedding.collector.borrow_mut().fail(error));
+            }
             Some(Work::Pin(reply)) => {
                 // If the caller has gone, nobody needs the error.
-                let _ = reply.send(Err(error));
+                let _ = errors.next().map(|error| reply.send(Err(error)));
             }
             None => {}
         }
@@ -258,6 +325,7 @@ impl Worker {
     /// Ends a sequence that the scheduler has refused.
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         let Refusal { id, needed_blocks, available_blocks, total_blocks } = refusal;
-        self.fail(id, EngineError::DoesNotFit { needed_blocks, available_blocks, total_blocks });
+        let error = move || EngineError::DoesNotFit { needed_blocks, available_blocks, total_blocks };
+        self.fail(id, iter::repeat_with(error));
     }
 }

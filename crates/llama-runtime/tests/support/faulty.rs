@@ -42,6 +42,10 @@ pub(crate) enum Fault {
     IgnoresDimensions,
     IgnoresInstruction,
     DetokenizesTrimmed,
+    SamplesAlike,
+    SamplesShareAFate,
+    PriorityMatters,
+    DeafToDeadline,
 }
 
 /// The engine with the fault.
@@ -89,6 +93,8 @@ impl Faulty {
                 request.sampling.temperature = request.sampling.temperature.max(0.0);
                 request.sampling.top_k = None;
             }
+            Fault::PriorityMatters if request.priority.0 > 0 => request.sampling = other,
+            Fault::DeafToDeadline => request.deadline = None,
             Fault::TakesForeignContext => request.context = None,
             Fault::ContextOneShort => {
                 let short = |context: PinnedContext| {
@@ -186,6 +192,24 @@ impl LlamaEngine for Faulty {
         Ok(TokenStream::new(events, move || {
             let _ = stop.send(());
         }))
+    }
+
+    async fn generate_n(
+        &self,
+        request: GenerateRequest,
+        num_samples: usize,
+    ) -> Result<Vec<TokenStream>, EngineError> {
+        let mut streams = self.inner.generate_n(request.clone(), num_samples).await?;
+        match self.fault {
+            Fault::SamplesAlike => {
+                for stream in &mut streams {
+                    *stream = self.inner.generate(request.clone()).await?;
+                }
+            }
+            Fault::SamplesShareAFate => streams[1].stop(),
+            _ => {}
+        }
+        Ok(streams)
     }
 
     async fn embed(&self, mut request: EmbedRequest) -> Result<Embeddings, EngineError> {

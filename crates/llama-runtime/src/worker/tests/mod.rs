@@ -1,0 +1,117 @@
+//! The whole worker, step by step and without a thread, on a scripted model: thousands of requests that arrive, are
+//! cancelled, run late, fail and run out of blocks.
+//!
+//! The script's next token is a function of all tokens before it, which it reads back from the cache through the block
+//! table. So a block that is lost, shared by mistake, written by another or not copied changes an answer.
+
+mod client;
+mod script;
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicUsize, mpsc},
+};
+
+use candle_core::DType;
+use llama_backend::Device;
+use llama_kv::{BlockPool, CacheConfig, PagedCache};
+
+use super::{Command, Worker, WorkerParts};
+use crate::scheduler::{Scheduler, SchedulerConfig};
+use client::{Client, Random};
+use script::{Faults, Script};
+
+const BLOCK_LEN: usize = 4;
+const NUM_REQUESTS: usize = 3000;
+
+fn worker(num_blocks: usize, faults: &Rc<Cell<Faults>>) -> (Worker, mpsc::Receiver<Command>) {
+    let cache = CacheConfig {
+        num_layers: 1,
+        num_kv_heads: 1,
+        head_dim: 1,
+        num_blocks,
+        block_len: BLOCK_LEN,
+        dtype: DType::F32,
+    };
+    let backend = Device::Cpu.backend().unwrap();
+    let limits = SchedulerConfig { max_step_tokens: 24, max_running: 8 };
+    let parts = WorkerParts {
+        decoder: Box::new(Script { faults: faults.clone() }),
+        cache: PagedCache::new(cache, &*backend).unwrap(),
+        scheduler: Scheduler::new(limits, BlockPool::new(num_blocks, BLOCK_LEN)),
+        vocab_size: script::VOCAB_SIZE,
+        engine: 1,
+        num_waiting: Arc::new(AtomicUsize::new(0)),
+    };
+    let (commands, inbox) = mpsc::channel();
+    (Worker::new(parts, commands), inbox)
+}
+
+/// Lets `NUM_REQUESTS` come and go, and checks each one's answer and, after every step, the blocks.
+fn run(seed: u64, num_blocks: usize, fails: bool) {
+    let faults = Rc::new(Cell::new(Faults::default()));
+    let (mut worker, inbox) = worker(num_blocks, &faults);
+    let mut random = Random(seed);
+    let (mut clients, mut contexts): (Vec<Client>, Vec<_>) = (Vec::new(), Vec::new());
+    let (mut num_asked, mut num_failures, mut num_answered) = (0, 0, 0);
+    while num_asked < NUM_REQUESTS || !clients.is_empty() {
+        if num_asked < NUM_REQUESTS && clients.len() < 24 {
+            for _ in 0..random.below(4) {
+                clients.push(Client::ask(&mut worker, &mut random, &contexts));
+                num_asked += 1;
+            }
+        }
+        faults.set(Faults::random(&mut random, fails));
+        worker.turn();
+        num_failures += usize::from(faults.get().has_struck);
+        for client in &mut clients {
+            client.listen(&mut random, (&faults.get(), &worker));
+        }
+        clients.retain_mut(|client| {
+            contexts.extend(client.take_context());
+            num_answered += usize::from(client.is_answered());
+            !client.is_done()
+        });
+        if contexts.len() > 3 {
+            contexts.swap_remove(random.below(contexts.len()));
+        }
+        while let Ok(command) = inbox.try_recv() {
+            worker.accept(command);
+        }
+        check(&worker);
+    }
+    contexts.clear();
+    while let Ok(command) = inbox.try_recv() {
+        worker.accept(command);
+    }
+    let stats = worker.stats();
+    assert_eq!((stats.num_running, stats.num_waiting, stats.num_queued, stats.num_pins), (0, 0, 0, 0));
+    assert_eq!(stats.cache.used_blocks, 0, "blocks are leaked: {stats:?}");
+    assert!(
+        stats.num_preemptions > 10 && stats.cache.hit_tokens > 100 && stats.cache.evictions > 10,
+        "{stats:?}"
+    );
+    println!("{num_answered} of {NUM_REQUESTS} answered, {num_failures} failures, {stats:?}");
+    assert!(num_answered > NUM_REQUESTS / 4, "{num_answered} answers");
+    assert_eq!(num_failures > 10, fails, "{num_failures} failures");
+}
+
+fn check(worker: &Worker) {
+    let stats = worker.stats().cache;
+    assert_eq!(stats.free_blocks + stats.cached_blocks + stats.used_blocks, stats.total_blocks, "{stats:?}");
+}
+
+#[test]
+fn every_request_ends_once_with_its_own_tokens() {
+    for seed in 0..4 {
+        run(seed, 70 + seed as usize, false);
+    }
+}
+
+#[test]
+fn failures_end_those_they_hit_and_nobody_else() {
+    for seed in 10..14 {
+        run(seed, 70 + seed as usize, true);
+    }
+}
