@@ -3,7 +3,7 @@
 //! Invariant: allocated once, never moved or grown; the operating system gives memory only to blocks that were
 //! written. It does not know which sequence a block belongs to.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use llama_backend::{
     Backend,
     ops::{Kernels, kv_write::kv_write, paged_attention::CachedHeads},
@@ -96,6 +96,20 @@ impl PagedCache {
         Ok(())
     }
 
+    /// Copies the keys and values of a layer out of the cache, to the CPU.
+    ///
+    /// # Shapes
+    /// `slots`: `[s]`; result: keys and values `[s, g, d]`.
+    ///
+    /// # Errors
+    /// [`KvError::Backend`] if a slot is outside the cache.
+    pub fn read(&self, layer_idx: usize, slots: &[u32]) -> Result<(Tensor, Tensor), KvError> {
+        let (keys, values) = &self.layers[layer_idx];
+        let slots = Tensor::new(slots, keys.device())?;
+        let rows = |cache: &Tensor| cache.index_select(&slots, 0)?.to_device(&Device::Cpu); // [s, g, d]
+        Ok((rows(keys)?, rows(values)?))
+    }
+
     /// Copies whole blocks on all layers.
     ///
     /// # Errors
@@ -122,8 +136,6 @@ fn check_memory(bytes: usize) -> Result<(), KvError> {
 
 #[cfg(test)]
 mod tests {
-    use llama_backend::Device;
-
     use super::*;
     use crate::BlockId;
 
@@ -136,13 +148,13 @@ mod tests {
             block_len: 2,
             dtype: DType::F32,
         };
-        PagedCache::new(config, &*Device::Cpu.backend().unwrap()).unwrap()
+        PagedCache::new(config, &*llama_backend::Device::Cpu.backend().unwrap()).unwrap()
     }
 
     #[test]
     fn blocks_are_copied_on_all_layers() {
         let mut cache = cache();
-        let rows = Tensor::new(&[[[1f32, 2.0]], [[3.0, 4.0]]], &candle_core::Device::Cpu).unwrap(); // [2, 1, 2]
+        let rows = Tensor::new(&[[[1f32, 2.0]], [[3.0, 4.0]]], &Device::Cpu).unwrap(); // [2, 1, 2]
         let doubled = (&rows * 2.0).unwrap();
         for layer_idx in 0..2 {
             cache.write(layer_idx, (&rows, &doubled), &[0, 1], Kernels::Native).unwrap();
@@ -154,6 +166,18 @@ mod tests {
             assert_eq!(block(keys), rows.to_vec3::<f32>().unwrap());
             assert_eq!(block(values), doubled.to_vec3::<f32>().unwrap());
         }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut cache = cache();
+        let rows = Tensor::new(&[[[1f32, 2.0]], [[3.0, 4.0]]], &Device::Cpu).unwrap(); // [2, 1, 2]
+        let doubled = (&rows * 2.0).unwrap();
+        cache.write(1, (&rows, &doubled), &[5, 2], Kernels::Native).unwrap();
+        let (keys, values) = cache.read(1, &[2, 5, 0]).unwrap();
+        assert_eq!(keys.to_vec3::<f32>().unwrap(), [[[3.0, 4.0]], [[1.0, 2.0]], [[0.0, 0.0]]]);
+        assert_eq!(values.to_vec3::<f32>().unwrap(), [[[6.0, 8.0]], [[2.0, 4.0]], [[0.0, 0.0]]]);
+        assert!(cache.read(0, &[6]).is_err());
     }
 
     #[test]

@@ -25,17 +25,17 @@ use crate::{
     EngineOptions, EngineStats, LoadError, LoadStage,
     answer_text::AnswerText,
     load::{self, Loaded},
-    worker::{Command, EmbedJob, GenerateJob, Generation, GenerationSpec, PinJob},
+    worker::{Command, EmbedJob, GenerateJob, Generation, GenerationSpec, PinJob, Reply},
 };
 
 /// The engine that runs here. Clones share one worker; the last one to go lets it finish and end.
 #[derive(Clone)]
 pub struct CandleEngine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    loaded: Loaded,
+pub(crate) struct Inner {
+    pub(crate) loaded: Loaded,
     max_waiting: usize,
 }
 
@@ -68,8 +68,13 @@ impl CandleEngine {
     /// # Errors
     /// [`EngineError::Stopped`] if its worker has died.
     pub async fn stats(&self) -> Result<EngineStats, EngineError> {
+        self.ask(Command::Stats).await
+    }
+
+    /// Asks the worker something that takes no place in the queue.
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.inner.loaded.commands.send(Command::Stats(reply)).map_err(|_| EngineError::Stopped)?;
+        self.inner.loaded.commands.send(command(reply)).map_err(|_| EngineError::Stopped)?;
         answer.await.unwrap_or(Err(EngineError::Stopped))
     }
 }

@@ -1,8 +1,9 @@
-//! What can go wrong while an engine is loaded. Once it runs, errors are [`llama_engine::EngineError`]s.
+//! What can go wrong while an engine is loaded and around its files. Once it runs, errors are [`EngineError`]s.
 
 use std::path::PathBuf;
 
 use llama_backend::BackendError;
+use llama_engine::EngineError;
 use llama_kv::KvError;
 use llama_models::ModelError;
 use llama_tokenizer::TokenizerError;
@@ -50,4 +51,49 @@ pub enum LoadError {
     /// The worker ended while loading, which is a fault of ours.
     #[error("the worker stopped while loading")]
     Stopped,
+}
+
+/// Errors of [`crate::CandleEngine::save_context`] and [`crate::CandleEngine::restore_context`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The operating system refused. Check the path, its permissions and the free space.
+    #[error("{path}: cannot be read or written")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no session, or not the one that was written. Save it again.
+    #[error("{path}: not a whole session: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The session was written in another format. Save it again with this version.
+    #[error("{path}: a session of format {found:?}, expected {expected:?}")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+        /// The format of this version.
+        expected: &'static str,
+    },
+    /// The session belongs to another model, or was computed in another way. Load that model with those options.
+    #[error("{path}: a session of another model: {found:?}, expected {expected:?}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Fingerprint in the file.
+        found: String,
+        /// This engine's fingerprint.
+        expected: String,
+    },
+    /// The engine refused, or has stopped.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }

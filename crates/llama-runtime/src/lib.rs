@@ -27,12 +27,13 @@ mod events;
 mod load;
 mod options;
 pub mod scheduler;
+mod session;
 mod stats;
 mod vocabulary;
 mod worker;
 
 pub use engine::CandleEngine;
-pub use error::LoadError;
+pub use error::{LoadError, SessionError};
 pub use load::LoadStage;
 pub use options::EngineOptions;
 pub use stats::EngineStats;

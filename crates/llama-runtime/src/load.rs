@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Sender},
     },
@@ -19,6 +19,7 @@ use llama_models::{Checkpoint, Decoder, DecoderConfig, DecoderOptions};
 use crate::{
     EngineOptions, LoadError,
     scheduler::{Scheduler, SchedulerConfig},
+    session::Shape,
     vocabulary::TextSide,
     worker::{Command, Worker, WorkerParts},
 };
@@ -46,6 +47,13 @@ pub(crate) struct Loaded {
     pub(crate) engine: u64,
     pub(crate) num_waiting: Arc<AtomicUsize>,
     pub(crate) commands: Sender<Command>,
+    /// For the fingerprint of sessions, which is computed when the first of them needs it.
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) fingerprint: OnceLock<String>,
+    /// What changes keys and values besides the checkpoint.
+    pub(crate) arithmetic: String,
+    /// What keys and values look like.
+    pub(crate) shape: Shape,
 }
 
 impl Drop for Loaded {
@@ -120,7 +128,11 @@ fn open(
         engine,
         num_waiting: num_waiting.clone(),
         commands,
+        arithmetic: format!("{:?} {:?} {}", decoder.dtype(), options.kernels, backend.name()),
+        shape: Shape::new(cache.config(), config.vocab_size, context_len),
         text,
+        fingerprint: OnceLock::new(),
+        checkpoint,
     };
     let vocab_size = loaded.text.tokenizer.vocab_size();
     let limits =

@@ -4,6 +4,7 @@
 //! code only asks for tensors. Nothing here computes with weights.
 
 mod files;
+mod fingerprint;
 pub mod gguf;
 mod mapped_file;
 mod memory_plan;

@@ -132,6 +132,11 @@ impl Checkpoint {
         self.tensors.summaries()
     }
 
+    /// Every tensor of a format that is known.
+    pub(super) fn mapped_tensors(&self) -> impl Iterator<Item = &MappedTensor> {
+        self.tensors.all_mapped()
+    }
+
     /// Bytes by format and by layer.
     pub fn memory_plan(&self) -> MemoryPlan {
         MemoryPlan::new(&self.tensors, self.config.num_hidden_layers)

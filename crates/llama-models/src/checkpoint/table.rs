@@ -74,6 +74,11 @@ impl TensorTable {
         self.entries.is_empty()
     }
 
+    /// Every tensor of a format that is known.
+    pub(super) fn all_mapped(&self) -> impl Iterator<Item = &MappedTensor> {
+        self.entries.iter().filter_map(|entry| entry.mapped.as_ref())
+    }
+
     /// The mapped tensor of this name in the file; `None` if there is none.
     ///
     /// # Errors

@@ -162,6 +162,20 @@ impl Scheduler {
         Some((tokens.clone(), table))
     }
 
+    /// Takes blocks from running sequences, the last one first, and from forks that wait, until `num_blocks` are
+    /// available or nothing is left to take. Returns how many sequences lost theirs.
+    pub fn make_room_for(&mut self, num_blocks: usize) -> u64 {
+        let mut plan = StepPlan::default();
+        while self.pool.available_blocks() < num_blocks {
+            if !self.running.is_empty() {
+                self.preempt_last(&mut plan);
+            } else if !self.close_waiting_forks() {
+                break;
+            }
+        }
+        plan.preempted.len() as u64
+    }
+
     /// Running sequences that lack one token: in order, making room at the expense of the last.
     fn plan_decode(&mut self, plan: &mut StepPlan, budget: &mut usize) {
         let decoding = self.running.iter().filter(|(_, running)| running.num_pending() == 1);

@@ -4,7 +4,7 @@ use futures_channel::oneshot;
 use llama_engine::{ContextId, EngineError, Normalization, PinnedContext, Pooling, Priority};
 
 use super::Generation;
-use crate::EngineStats;
+use crate::{EngineStats, session::Snapshot};
 
 /// Where one answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
@@ -16,6 +16,17 @@ pub(crate) enum Command {
     Pin(PinJob),
     Release(ContextId),
     Stats(Reply<EngineStats>),
+    /// Copy a context, up to `len` tokens, out of the cache.
+    Export {
+        id: ContextId,
+        len: usize,
+        reply: Reply<Snapshot>,
+    },
+    /// Pin what was copied out before.
+    Import {
+        snapshot: Snapshot,
+        reply: Reply<PinnedContext>,
+    },
     /// The engine is gone: finish what was asked and end.
     Shutdown,
 }

@@ -4,6 +4,7 @@ mod command;
 mod embedding;
 mod generation;
 mod pins;
+mod snapshots;
 mod step;
 mod work;
 

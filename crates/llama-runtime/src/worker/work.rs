@@ -60,7 +60,7 @@ pub(crate) struct Worker {
     pub(super) work: BTreeMap<SequenceId, Work>,
     /// Places in the queue of those that no step has worked on.
     not_started: BTreeMap<SequenceId, usize>,
-    pins: Pins,
+    pub(super) pins: Pins,
     num_arrivals: u64,
     pub(super) num_waiting: Arc<AtomicUsize>,
     pub(super) num_preemptions: u64,
@@ -141,6 +141,9 @@ impl Worker {
                 // If the caller has gone, nobody needs the numbers.
                 let _ = reply.send(Ok(self.stats()));
             }
+            // If the caller has gone, nobody needs the answer; a handle is dropped, and its blocks with it.
+            Command::Export { id, len, reply } => drop(reply.send(self.export(id, len))),
+            Command::Import { snapshot, reply } => drop(reply.send(self.import(snapshot))),
             Command::Shutdown => return false,
         }
         true
