@@ -33,7 +33,7 @@ pub mod prelude {
     pub use llama_backend::Device;
     pub use llama_engine::{
         Completion, EmbedRequest, EndOfText, EngineError, Event, FinishReason, GenerateRequest, KeepContext,
-        LlamaEngine, Message, PinnedContext, Prompt, Role, Sampling, TokenStream,
+        LlamaEngine, Message, PinnedContext, Priority, Prompt, Role, Sampling, TokenStream,
     };
     pub use llama_runtime::{CandleEngine, EngineOptions};
 }

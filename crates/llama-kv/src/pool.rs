@@ -125,6 +125,19 @@ impl BlockPool {
         table
     }
 
+    /// How many of the first `tokens` are in the index, without holding or counting them.
+    pub fn cached_len(&self, tokens: &[u32]) -> usize {
+        let mut parent = ChainId::ROOT;
+        let mut len = 0;
+        for tokens in tokens.chunks_exact(self.block_len) {
+            let Some((_, chain)) = self.prefixes.find(parent, tokens) else {
+                break;
+            };
+            (parent, len) = (chain, len + self.block_len);
+        }
+        len
+    }
+
     /// Makes the positions from the table's length up to `len` writable. Returns the copies to make first.
     ///
     /// # Errors

@@ -143,7 +143,7 @@ fn restored_contexts_take_room_from_what_runs_but_not_from_pins() {
         let options = EngineOptions { cache_tokens: Some(128), block_len: 4, ..EngineOptions::default() };
         let small = &bard(options);
         let request = |i: u64| exactly(40, Prompt::Tokens(tokens(i, 20)));
-        let expected: Vec<_> = (0..6).map(|i| ask(&small, request(i)).unwrap().tokens).collect();
+        let expected: Vec<_> = (0..6).map(|i| ask(small, request(i)).unwrap().tokens).collect();
         let answer = |i| async move { small.generate(request(i)).await?.collect().await };
         let (answers, restored) = block_on(join(join_all((0..6).map(answer)), small.restore_context(&file)));
         let restored = restored.unwrap();

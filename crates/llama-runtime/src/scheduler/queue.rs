@@ -214,7 +214,7 @@ impl Scheduler {
     /// Lets waiting sequences take the places of running ones of lower priority, as long as there is no other place.
     fn admit_urgent(&mut self, plan: &mut StepPlan) {
         while let (Some(&id), Some(&last)) = (self.waiting.keys().next(), self.running.keys().next_back()) {
-            if last < id || last.priority() >= id.priority() {
+            if last < id || last.priority() >= id.priority() || self.is_being_computed(id) {
                 return;
             }
             let is_full = self.running.len() >= self.config.max_running;
@@ -238,8 +238,25 @@ impl Scheduler {
         }
     }
 
+    /// Whether a running sequence is about to compute blocks that a waiting one can share: then it shall wait for them.
+    fn is_being_computed(&self, id: SequenceId) -> bool {
+        let Some(Entry { tokens, start: Start::Cached, .. }) = self.waiting.get(&id) else {
+            return false;
+        };
+        let prefilling = self.running.values().filter(|running| running.num_pending() > 1);
+        let mut shared = prefilling.map(|running| {
+            let common = running.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            common.min(tokens.len() - 1) / self.pool.block_len() * self.pool.block_len()
+        });
+        let cached_len = self.pool.cached_len(tokens);
+        shared.any(|len| len > cached_len)
+    }
+
     /// Lets a waiting sequence run with its cached blocks, if the others it needs are there.
     fn open(&mut self, id: SequenceId) -> bool {
+        if self.is_being_computed(id) {
+            return false;
+        }
         let promised: usize = self.running.values().map(|running| self.lacking(running)).sum();
         let Some(entry) = self.waiting.remove(&id) else {
             return false;

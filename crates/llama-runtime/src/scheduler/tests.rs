@@ -226,3 +226,22 @@ fn urgent_sequences_take_the_place_of_others_and_only_of_so_many() {
     assert!(SequenceId::new(1000, Priority(127)) < SequenceId::new(1001, Priority(127)));
     assert_eq!(SequenceId::new(3, Priority(-128)).priority(), Priority(-128));
 }
+
+#[test]
+fn a_prefix_that_is_being_computed_is_waited_for() {
+    let mut scheduler = scheduler(64, 4);
+    let prompt = |last| (0..20).chain([100 + last]).collect::<Vec<u32>>();
+    for arrival in 0..4 {
+        submit(&mut scheduler, arrival, prompt(arrival as u32), Start::Cached);
+    }
+    submit(&mut scheduler, 4, vec![77; 3], Start::Cached);
+    let mut computed = Vec::new();
+    for _ in 0..4 {
+        let plan = scheduler.plan();
+        scheduler.complete(&plan.spans);
+        computed.extend(plan.spans.iter().map(|span| (span.id.arrival(), span.positions.clone())));
+        plan.spans.iter().for_each(|span| _ = span.output == Output::LastLogits && scheduler.finish(span.id));
+    }
+    // The first one computes the prefix, the others their last token.
+    assert_eq!(computed, [(0, 0..16), (0, 16..21), (1, 20..21), (2, 20..21), (3, 20..21), (4, 0..3)]);
+}
