@@ -94,7 +94,7 @@ impl Client {
                 let (reply, answer) = oneshot::channel();
                 let job = EmbedJob {
                     texts: texts.clone(),
-                    pooling: Pooling::Last,
+                    pooling: Pooling::Mean,
                     normalization: Normalization::None,
                     dimensions: 1,
                     priority: Priority(random.below(3) as i8 - 1),
@@ -185,7 +185,7 @@ impl Client {
             Self::Embed { texts, reply } => {
                 if let Some(answer) = reply.as_mut().and_then(|reply| reply.try_recv().unwrap()) {
                     *reply = None;
-                    let expected: Vec<_> = texts.iter().map(|text| vec![next_token(text) as f32]).collect();
+                    let expected: Vec<_> = texts.iter().map(|text| vec![mean(text)]).collect();
                     let longest = texts.iter().map(Vec::len).max().unwrap();
                     match answer {
                         Ok(vectors) => assert_eq!(vectors, expected),
@@ -276,6 +276,12 @@ fn check_error(error: &EngineError, len: usize, (faults, worker): (&Faults, &Wor
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// The mean of the script's states.
+fn mean(text: &[u32]) -> f32 {
+    let sum: f32 = (1..=text.len()).map(|len| next_token(&text[..len]) as f32).sum();
+    sum * (1.0 / text.len() as f32)
 }
 
 fn send(worker: &mut Worker, command: Command, num_places: usize) {
