@@ -128,7 +128,7 @@ fn open(
         engine,
         num_waiting: num_waiting.clone(),
         commands,
-        arithmetic: format!("{:?} {:?} {}", decoder.dtype(), options.kernels, backend.name()),
+        arithmetic: format!("{:?} {:?} {}", decoder.dtype(), options.kernels, options.device),
         shape: Shape::new(cache.config(), config.vocab_size, context_len),
         text,
         fingerprint: OnceLock::new(),
