@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{Kernel, LANES, Simd};
 
-/// Proof that the CPU has AVX-512 F, BW, DQ and VL.
+/// Proof that the CPU has AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx512(());
 
@@ -13,14 +13,15 @@ impl Avx512 {
         let found = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
         found.then_some(Self(()))
     }
 }
 
 /// Compiles a kernel for AVX-512.
 pub(super) fn run<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn compiled<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
         kernel.run(simd)
     }

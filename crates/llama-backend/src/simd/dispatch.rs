@@ -2,20 +2,21 @@
 
 use std::{fmt, sync::OnceLock};
 
-use super::{Simd, portable::Portable};
+use super::{ByteLanes, portable::Portable};
 
-/// Work that is generic over the instruction set. `run` must be `#[inline(always)]` for the set to take effect.
+/// Work that is generic over the instruction set. `run` must be `#[inline(always)]` for the set to take effect; it
+/// may ask for less, such as [`super::Simd`].
 pub trait Kernel {
     /// What the kernel returns.
     type Output;
     /// Does the work with the given instructions.
-    fn run<S: Simd>(self, simd: S) -> Self::Output;
+    fn run<S: ByteLanes>(self, simd: S) -> Self::Output;
 }
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
     Avx512,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,

@@ -9,12 +9,14 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod dispatch;
+mod ints;
 mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
 
 pub use dispatch::{Isa, Kernel, dispatch, dispatch_on};
+pub use ints::{ByteLanes, Ints, LANE_BYTES, SixteenRows};
 pub(crate) use math::{axpy, dot, exp, exp_in_place, pad};
 
 /// Number of f32 lanes of a vector, on every instruction set.
