@@ -7,20 +7,20 @@ use std::{marker::PhantomData, ops::Range};
 use super::Pool;
 
 /// One task's part of a row-major matrix.
-pub struct TileMut<'a> {
+pub struct TileMut<'a, T = f32> {
     /// Rows of the matrix that this tile covers.
     pub rows: Range<usize>,
     /// Columns of the matrix that this tile covers.
     pub cols: Range<usize>,
-    start: *mut f32,
+    start: *mut T,
     stride: usize,
-    matrix: PhantomData<&'a mut [f32]>,
+    matrix: PhantomData<&'a mut [T]>,
 }
 
-impl TileMut<'_> {
+impl<T> TileMut<'_, T> {
     /// The tile's part of row `row_idx`, counted from the tile's first row.
     #[inline(always)]
-    pub fn row_mut(&mut self, row_idx: usize) -> &mut [f32] {
+    pub fn row_mut(&mut self, row_idx: usize) -> &mut [T] {
         assert!(row_idx < self.rows.len(), "row {row_idx} of a tile of {}", self.rows.len());
         // SAFETY: the row is inside the matrix, because `for_each_tile` made the tile's ranges inside it.
         let row = unsafe { self.start.add(row_idx * self.stride) };
@@ -29,20 +29,20 @@ impl TileMut<'_> {
     }
 }
 
-struct Start(*mut f32);
-// SAFETY: the pointer is only used for tiles, which do not overlap.
-unsafe impl Sync for Start {}
+struct Start<T>(*mut T);
+// SAFETY: the pointer is only used for tiles, which do not overlap, and `T` may be sent to their threads.
+unsafe impl<T: Send> Sync for Start<T> {}
 
 /// Splits `matrix` of `[rows, cols]` into tiles of at most `tile = (rows, cols)` and runs `work` on each, in parallel.
 ///
 /// # Panics
 /// If `matrix` is not `rows * cols` long, or a tile side is zero.
-pub fn for_each_tile(
+pub fn for_each_tile<T: Send>(
     pool: &Pool,
-    matrix: &mut [f32],
+    matrix: &mut [T],
     (num_rows, num_cols): (usize, usize),
     tile: (usize, usize),
-    work: &(dyn Fn(TileMut<'_>) + Sync),
+    work: &(dyn Fn(TileMut<'_, T>) + Sync),
 ) {
     assert_eq!(matrix.len(), num_rows * num_cols, "matrix of {num_rows} x {num_cols}");
     let tiles_across = num_cols.div_ceil(tile.1);
