@@ -52,6 +52,7 @@ impl Avx2 {
 
 /// Compiles a kernel for AVX2.
 pub(super) fn run<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
+    #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c")]
     fn compiled<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
         kernel.run(simd)

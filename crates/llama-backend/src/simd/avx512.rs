@@ -21,6 +21,7 @@ impl Avx512 {
 
 /// Compiles a kernel for AVX-512.
 pub(super) fn run<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn compiled<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
         kernel.run(simd)

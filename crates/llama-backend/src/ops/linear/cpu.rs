@@ -8,11 +8,14 @@ use std::{cell::RefCell, ops::Range};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 
-use super::{Linear, LinearPart};
+use super::{
+    Activations, Linear,
+    int8::{self, InputBlock, QuantizedRows},
+};
 use crate::{
     ops::rows::Rows,
     parallel::{Pool, TileMut, for_each_tile},
-    simd::{Kernel, LANES, Simd, dispatch, pad},
+    simd::{ByteLanes, Kernel, LANES, Simd, dispatch, pad},
     weight::{MappedTensor, WeightDtype, decode_row_with},
 };
 
@@ -20,6 +23,14 @@ use crate::{
 const TASK_COLS: usize = 48;
 
 pub(super) struct LinearCpu<'a>(pub(super) &'a Linear);
+
+impl Linear {
+    /// Whether any weight sees rounded activations.
+    fn is_int8(&self) -> bool {
+        self.activations == Activations::Int8
+            && self.parts.iter().any(|part| part.weight.mapped().dtype().is_quantized())
+    }
+}
 
 impl CustomOp1 for LinearCpu<'_> {
     fn name(&self) -> &'static str {
@@ -30,14 +41,23 @@ impl CustomOp1 for LinearCpu<'_> {
         let x = Rows::new("linear", storage, layout)?;
         let (t, n) = (x.len(), self.0.out_features);
         let mut y = vec![0.0; t * n];
-        for_each_tile(Pool::global(), &mut y, (t, n), (t, TASK_COLS), &|tile| {
-            dispatch(LinearTile { layer: self.0, x: &x, tile });
+        let pool = Pool::global();
+        let mut blocks = INPUT.take();
+        let (quantized, task_cols) = match self.0.is_int8() {
+            true => (Some(QuantizedRows::new(&x, &mut blocks)), int8::task_cols(n, pool.num_threads())),
+            false => (None, TASK_COLS),
+        };
+        for_each_tile(pool, &mut y, (t, n), (t, task_cols), &|tile| {
+            dispatch(LinearTile { layer: self.0, x: &x, quantized, tile });
         });
+        INPUT.set(blocks);
         Ok((CpuStorage::F32(y), Shape::from((t, n))))
     }
 }
 
 thread_local! {
+    /// Rounded input of the running call; kept, so that no step allocates.
+    static INPUT: RefCell<Vec<InputBlock>> = const { RefCell::new(Vec::new()) };
     /// Decoded weight rows of the running task; kept, so that no step allocates.
     static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
@@ -45,13 +65,14 @@ thread_local! {
 struct LinearTile<'a> {
     layer: &'a Linear,
     x: &'a Rows<'a>,
+    quantized: Option<QuantizedRows<'a>>,
     tile: TileMut<'a>,
 }
 
 impl Kernel for LinearTile<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: ByteLanes>(mut self, simd: S) {
         let mut panel = PANEL.take();
         let mut first_col = 0;
         for part in &self.layer.parts {
@@ -61,8 +82,21 @@ impl Kernel for LinearTile<'_> {
             if start < end {
                 let weight_rows = start - cols.start..end - cols.start;
                 let tile_col = start - self.tile.cols.start;
-                let tile = (&mut self.tile, tile_col);
-                part_tile(simd, self.x, (part, weight_rows), tile, &mut panel);
+                let weight = part.weight.mapped();
+                match self.quantized.filter(|_| weight.dtype().is_quantized()) {
+                    Some(x) => {
+                        let weight = (weight, weight_rows.clone());
+                        int8::weight_tile(simd, x, weight, (&mut self.tile, tile_col));
+                    }
+                    None => {
+                        let weight = (weight, weight_rows.clone());
+                        weight_tile(simd, self.x, weight, (&mut self.tile, tile_col), &mut panel);
+                    }
+                }
+                if let Some(bias) = &part.bias {
+                    let tile = (&mut self.tile, tile_col);
+                    add_bias(simd, bias.mapped(), weight_rows, tile, &mut panel);
+                }
             }
             first_col = cols.end;
         }
@@ -72,14 +106,13 @@ impl Kernel for LinearTile<'_> {
 
 /// Computes the tile's columns from `first_col` on with rows `weight_rows` of one part.
 #[inline(always)]
-fn part_tile<S: Simd>(
+fn weight_tile<S: Simd>(
     simd: S,
     x: &Rows<'_>,
-    (part, weight_rows): (&LinearPart, Range<usize>),
+    (weight, weight_rows): (&MappedTensor, Range<usize>),
     (tile, first_col): (&mut TileMut<'_>, usize),
     panel: &mut Vec<f32>,
 ) {
-    let weight = part.weight.mapped();
     let step = match (S::HAS_WIDE_REGISTERS, x.len()) {
         (true, 1) => 6,
         (true, _) => 4,
@@ -102,9 +135,6 @@ fn part_tile<S: Simd>(
         }
         row += num_rows;
         col += num_rows;
-    }
-    if let Some(bias) = &part.bias {
-        add_bias(simd, bias.mapped(), weight_rows, (tile, first_col), panel);
     }
 }
 

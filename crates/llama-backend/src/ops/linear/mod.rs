@@ -1,8 +1,11 @@
 //! Matrix products with weights: `y = x Wᵀ + b`, several weights side by side.
 
+mod activations;
 mod cpu;
+mod int8;
 mod reference;
 
+pub use activations::Activations;
 use candle_core::Tensor;
 
 use super::{Kernels, Op, Path, count};
@@ -24,6 +27,7 @@ pub struct Linear {
     parts: Vec<LinearPart>,
     in_features: usize,
     out_features: usize,
+    activations: Activations,
 }
 
 impl Linear {
@@ -50,13 +54,20 @@ impl Linear {
             }
         }
         let out_features = parts.iter().map(|part| part.weight.rows()).sum();
-        Ok(Self { parts, in_features, out_features })
+        Ok(Self { parts, in_features, out_features, activations: Activations::default() })
     }
 
     /// One weight without bias.
     pub fn from_weight(weight: Weight) -> Self {
         let (in_features, out_features) = (weight.cols(), weight.rows());
-        Self { parts: vec![LinearPart { weight, bias: None }], in_features, out_features }
+        let parts = vec![LinearPart { weight, bias: None }];
+        Self { parts, in_features, out_features, activations: Activations::default() }
+    }
+
+    /// Chooses how quantised weights see their input.
+    #[must_use]
+    pub fn with_activations(self, activations: Activations) -> Self {
+        Self { activations, ..self }
     }
 
     /// Size of an input row, `k`.
@@ -145,11 +156,15 @@ pub(crate) mod tests {
 
     fn check(layer: &Linear, t: usize) {
         let x = input(t, layer.in_features());
-        let fast = linear(&x, layer, Kernels::Native).unwrap().to_vec2::<f32>().unwrap();
-        let slow = linear(&x, layer, Kernels::Reference).unwrap().to_vec2::<f32>().unwrap();
         let tolerance = 1e-6 * layer.in_features() as f32;
-        for (fast, slow) in fast.iter().flatten().zip(slow.iter().flatten()) {
-            assert!((fast - slow).abs() <= tolerance * slow.abs().max(1.0), "{fast} {slow}");
+        for activations in [Activations::Exact, Activations::Int8] {
+            let layer = layer.clone().with_activations(activations);
+            let fast = linear(&x, &layer, Kernels::Native).unwrap().to_vec2::<f32>().unwrap();
+            let slow = linear(&x, &layer, Kernels::Reference).unwrap().to_vec2::<f32>().unwrap();
+            for (fast, slow) in fast.iter().flatten().zip(slow.iter().flatten()) {
+                let error = (fast - slow).abs();
+                assert!(error <= tolerance * slow.abs().max(1.0), "{activations:?}: {fast} {slow}");
+            }
         }
     }
 
@@ -180,6 +195,7 @@ pub(crate) mod tests {
             part(WeightDtype::F32, 70, true),
             part(WeightDtype::Q8_0, 9, false),
             part(WeightDtype::F16, 100, true),
+            part(WeightDtype::Q4_1, 45, true),
         ];
         check(&Linear::new(parts).unwrap(), 6);
     }
@@ -193,12 +209,15 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
+        #![proptest_config(ProptestConfig::with_cases(80))]
         #[test]
         fn a_row_does_not_depend_on_its_batch(
             dtype_idx in 0..WeightDtype::ALL.len(), t in 1usize..12, n in 1usize..70, start in 0usize..12,
+            is_int8: bool,
         ) {
+            let activations = if is_int8 { Activations::Int8 } else { Activations::Exact };
             let layer = Linear::from_weight(weight(WeightDtype::ALL[dtype_idx], n, 256));
+            let layer = layer.with_activations(activations);
             let x = input(t, 256);
             let start = start % t;
             let bits = |x: &Tensor| -> Vec<u32> {

@@ -3,7 +3,10 @@
 use std::arch::x86_64::*;
 
 use super::{ByteLanes, Ints, LANE_BYTES, LANES, SixteenRows};
-use crate::simd::avx2::Avx2;
+use crate::simd::{
+    Kernel,
+    avx2::{self, Avx2},
+};
 
 /// Wraps one intrinsic; the reason is the same for all of them.
 macro_rules! intrinsic {
@@ -97,6 +100,10 @@ impl Ints for Avx2 {
 }
 
 impl ByteLanes for Avx2 {
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        avx2::run(self, kernel)
+    }
     /// Sixteen loads: a gather instruction is slower where its microcode was patched.
     #[inline(always)]
     fn gather(self, rows: SixteenRows<'_>, at: usize) -> Self::I32s {
@@ -137,5 +144,12 @@ impl ByteLanes for Avx2 {
         let low = intrinsic!(_mm256_castsi256_si128(halves));
         let high = intrinsic!(_mm256_extracti128_si256::<1>(halves));
         [intrinsic!(_mm256_cvtph_ps(low)), intrinsic!(_mm256_cvtph_ps(high))]
+    }
+    #[inline(always)]
+    fn prefetch(self, bytes: &[u8]) {
+        for line in (0..bytes.len()).step_by(64) {
+            let line = bytes.as_ptr().wrapping_add(line);
+            intrinsic!(_mm_prefetch::<_MM_HINT_T0>(line.cast()));
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::arch::x86_64::*;
 
 use super::{ByteLanes, Ints, LANE_BYTES, SixteenRows};
-use crate::simd::avx512::Avx512;
+use crate::simd::{
+    Kernel,
+    avx512::{self, Avx512},
+};
 
 /// Wraps one intrinsic; the reason is the same for all of them.
 macro_rules! intrinsic {
@@ -64,6 +67,10 @@ impl Ints for Avx512 {
 
 impl ByteLanes for Avx512 {
     #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        avx512::run(self, kernel)
+    }
+    #[inline(always)]
     fn gather(self, rows: SixteenRows<'_>, at: usize) -> __m512i {
         let from = rows.checked::<4>(at).as_ptr().wrapping_add(at);
         let lanes = intrinsic!(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
@@ -107,5 +114,12 @@ impl ByteLanes for Avx512 {
     #[inline(always)]
     fn dot_wide(self, sums: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
         self.dot(sums, unsigned, signed)
+    }
+    #[inline(always)]
+    fn prefetch(self, bytes: &[u8]) {
+        for line in (0..bytes.len()).step_by(64) {
+            let line = bytes.as_ptr().wrapping_add(line);
+            intrinsic!(_mm_prefetch::<_MM_HINT_T0>(line.cast()));
+        }
     }
 }

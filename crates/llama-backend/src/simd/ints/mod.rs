@@ -11,7 +11,7 @@ mod avx512;
 mod neon;
 mod portable;
 
-use super::{LANES, Simd};
+use super::{Kernel, LANES, Simd};
 
 /// Bytes of sixteen lanes.
 pub const LANE_BYTES: usize = 4 * LANES;
@@ -70,6 +70,8 @@ pub trait Ints: Simd {
 
 /// Products of bytes, and the ways from stored rows to lanes.
 pub trait ByteLanes: Ints {
+    /// Runs a kernel as a function of its own: what several places use is then compiled once.
+    fn call<K: Kernel>(self, kernel: K) -> K::Output;
     /// Bytes `at..at + 4` of each row.
     fn gather(self, rows: SixteenRows<'_>, at: usize) -> Self::I32s;
     /// Bytes `at..at + 16` of each row: vector `i` has bytes `4 i..4 i + 4`.
@@ -81,6 +83,9 @@ pub trait ByteLanes: Ints {
     /// The lower half of each lane as an f16 value.
     fn halves_to_f32s(self, value: Self::I32s) -> Self::F32s;
 
+    /// Asks for bytes that will be read soon. Does nothing where there is no such instruction.
+    #[inline(always)]
+    fn prefetch(self, _bytes: &[u8]) {}
     /// [`Self::dot`] for any unsigned bytes.
     #[inline(always)]
     fn dot_wide(self, sums: Self::I32s, unsigned: Self::I32s, signed: Self::I32s) -> Self::I32s {
@@ -103,7 +108,7 @@ pub trait ByteLanes: Ints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Isa, Kernel, dispatch_on};
+    use crate::simd::{Isa, dispatch_on};
 
     /// Runs each operation on bytes of every value, and writes down all that came out.
     struct Everything;

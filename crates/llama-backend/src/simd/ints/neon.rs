@@ -5,7 +5,7 @@ use std::arch::aarch64::*;
 use half::f16;
 
 use super::{ByteLanes, Ints, LANE_BYTES, LANES, SixteenRows};
-use crate::simd::{Simd, neon::Neon};
+use crate::simd::{Kernel, Simd, neon::Neon};
 
 /// Wraps one intrinsic; the reason is the same for all of them.
 macro_rules! intrinsic {
@@ -102,6 +102,9 @@ impl Ints for Neon {
 }
 
 impl ByteLanes for Neon {
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     #[inline(always)]
     fn gather(self, rows: SixteenRows<'_>, at: usize) -> Self::I32s {
         let bytes = rows.checked::<4>(at);

@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::{ByteLanes, Ints, LANE_BYTES, LANES, SixteenRows};
-use crate::simd::portable::Portable;
+use crate::simd::{Kernel, portable::Portable};
 
 fn lane(bytes: &[u8], at: usize) -> i32 {
     i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -35,6 +35,9 @@ impl Ints for Portable {
 }
 
 impl ByteLanes for Portable {
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
     fn gather(self, rows: SixteenRows<'_>, at: usize) -> Self::I32s {
         let bytes = rows.checked::<4>(at);
         std::array::from_fn(|i| lane(bytes, i * rows.row_bytes + at))
