@@ -1,6 +1,6 @@
 //! Logits and greedy tokens against transformers in f32 (`tests/data`, provenance inside each file).
 //!
-//! Tolerance: 1e-3 on logits and log-probabilities. A greedy token may differ only where the reference's two best
+//! Activations are exact, as the reference's are. Tolerance: 1e-3 on logits and log-probabilities. A greedy token may differ only where the reference's two best
 //! logits are less than [`NEAR_TIE`] apart; such cases are counted and printed.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -13,7 +13,7 @@ use std::{
 use candle_core::{D, Tensor};
 use llama_hub::{Cache, KnownModel};
 use llama_rs::{
-    backend::{Device, weight::WeightDtype},
+    backend::{Device, ops::linear::Activations, weight::WeightDtype},
     kv::{BlockPool, CacheConfig, Holder, PagedCache},
     models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Span},
     tokenizer::{AddSpecial, ParseSpecial, Tokenizer},
@@ -34,7 +34,8 @@ impl Model {
     fn load(path: &Path) -> Self {
         let backend = Device::Cpu.backend().unwrap();
         let checkpoint = Checkpoint::open(path).unwrap();
-        let decoder = Decoder::new(&checkpoint, &*backend, DecoderOptions::default()).unwrap();
+        let options = DecoderOptions { activations: Activations::Exact, ..DecoderOptions::default() };
+        let decoder = Decoder::new(&checkpoint, &*backend, options).unwrap();
         let config = decoder.config();
         let config = CacheConfig {
             num_layers: config.num_hidden_layers,

@@ -116,7 +116,8 @@ fn open(
     on_stage(LoadStage::Tokenizer);
     let text = TextSide::open(&checkpoint)?;
     on_stage(LoadStage::Weights);
-    let decoder_options = DecoderOptions { dtype: options.dtype, kernels: options.kernels };
+    let EngineOptions { dtype, kernels, activations, .. } = *options;
+    let decoder_options = DecoderOptions { dtype, kernels, activations };
     let decoder = Decoder::new(&checkpoint, &*backend, decoder_options)?;
     on_stage(LoadStage::Cache);
     let (context_len, cache) = allocate(&decoder, &*backend, options)?;

@@ -1,7 +1,10 @@
 //! How an engine is set up.
 
 use candle_core::DType;
-use llama_backend::{Device, ops::Kernels};
+use llama_backend::{
+    Device,
+    ops::{Kernels, linear::Activations},
+};
 
 /// Options of [`crate::CandleEngine::load`]. The defaults suit a laptop.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +15,8 @@ pub struct EngineOptions {
     pub dtype: Option<DType>,
     /// Our kernels, or the reference they are checked against.
     pub kernels: Kernels,
+    /// How quantised weights see their input: rounded to eight bits, which is fast, or exactly.
+    pub activations: Activations,
     /// Most tokens of a sequence; the model's own limit if absent or larger.
     pub context_len: Option<usize>,
     /// Tokens that the cache holds for all sequences and pins together; four times the context, but at most 32,768
@@ -33,6 +38,7 @@ impl Default for EngineOptions {
             device: Device::Cpu,
             dtype: None,
             kernels: Kernels::Native,
+            activations: Activations::Int8,
             context_len: None,
             cache_tokens: None,
             block_len: 16,

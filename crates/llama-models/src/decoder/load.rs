@@ -5,7 +5,7 @@ use llama_backend::{
     Backend,
     ops::{
         Kernels,
-        linear::{Linear, LinearPart},
+        linear::{Activations, Linear, LinearPart},
         paged_attention::AttentionScope,
         rms_norm::RmsNorm,
     },
@@ -25,6 +25,8 @@ pub struct DecoderOptions {
     pub dtype: Option<DType>,
     /// Our kernels, or the reference.
     pub kernels: Kernels,
+    /// How quantised weights see their input.
+    pub activations: Activations,
 }
 
 impl Decoder {
@@ -43,7 +45,9 @@ impl Decoder {
         if !supported.contains(&dtype) {
             return Err(ModelError::ComputeDtype { device: backend.name(), found: dtype, supported });
         }
-        Loader { checkpoint, backend, config: checkpoint.config(), dtype }.decoder(options.kernels)
+        let config = checkpoint.config();
+        Loader { checkpoint, backend, config, dtype, activations: options.activations }
+            .decoder(options.kernels)
     }
 }
 
@@ -52,6 +56,7 @@ struct Loader<'a> {
     backend: &'a dyn Backend,
     config: &'a DecoderConfig,
     dtype: DType,
+    activations: Activations,
 }
 
 impl Loader<'_> {
@@ -68,7 +73,7 @@ impl Loader<'_> {
             embedding,
             layers: layers.collect::<Result<_, _>>()?,
             norm: self.norm("model.norm.weight", e)?,
-            head: Linear::from_weight(head),
+            head: self.linear(vec![LinearPart { weight: head, bias: None }])?,
             inverse_frequencies: self.checkpoint.inverse_frequencies()?,
             kernels,
             dtype: self.dtype,
@@ -86,8 +91,8 @@ impl Loader<'_> {
             attention: self.attention(layer_idx)?,
             feed_forward_norm: self.norm(&name("post_attention_layernorm.weight"), e)?,
             feed_forward: FeedForward {
-                gate_up: Linear::new(vec![gate, up])?,
-                down: Linear::new(vec![down])?,
+                gate_up: self.linear(vec![gate, up])?,
+                down: self.linear(vec![down])?,
             },
         })
     }
@@ -111,14 +116,18 @@ impl Loader<'_> {
             QkNorm::PerHead => self.norm(&name(part), d).map(Some),
         };
         Ok(Attention {
-            qkv: Linear::new(vec![q, k, v])?,
-            output: Linear::new(vec![output])?,
+            qkv: self.linear(vec![q, k, v])?,
+            output: self.linear(vec![output])?,
             query_norm: head_norm("q_norm.weight")?,
             key_norm: head_norm("k_norm.weight")?,
             heads: (h, g, d),
             rope_layout: self.config.rope.layout,
             scope: AttentionScope { scale: 1.0 / (d as f32).sqrt(), window: self.config.window(layer_idx) },
         })
+    }
+
+    fn linear(&self, parts: Vec<LinearPart>) -> Result<Linear, ModelError> {
+        Ok(Linear::new(parts)?.with_activations(self.activations))
     }
 
     fn part(&self, name: &str, [n, k]: [usize; 2], bias: Bias) -> Result<LinearPart, ModelError> {

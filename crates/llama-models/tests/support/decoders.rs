@@ -35,7 +35,8 @@ pub(crate) fn decoders(kernels: Kernels) -> Vec<(&'static str, Decoder)> {
 fn open(dir: &Path, kernels: Kernels) -> Decoder {
     let checkpoint = Checkpoint::open(dir).expect("a valid checkpoint");
     let backend = Device::Cpu.backend().expect("there is always a CPU");
-    Decoder::new(&checkpoint, &*backend, DecoderOptions { dtype: None, kernels }).expect("a valid checkpoint")
+    let options = DecoderOptions { kernels, ..DecoderOptions::default() };
+    Decoder::new(&checkpoint, &*backend, options).expect("a valid checkpoint")
 }
 
 /// An empty cache for a decoder.
