@@ -1,5 +1,7 @@
 //! What can go wrong below the models.
 
+use crate::weight::WeightDtype;
+
 /// Errors of devices, weights and operations.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,6 +13,19 @@ pub enum BackendError {
         name: String,
         /// What does not fit, with the numbers.
         reason: String,
+    },
+    /// A value of a tensor cannot be stored in another format: NaN, an infinity, or out of range. The checkpoint is
+    /// damaged, or needs a wider format.
+    #[error("tensor {name:?}: row {}, column {} is {value}, which {dtype} has no place for", place.0, place.1)]
+    WeightValue {
+        /// Name in the checkpoint.
+        name: String,
+        /// Row and column.
+        place: (usize, usize),
+        /// The value.
+        value: f32,
+        /// The format.
+        dtype: WeightDtype,
     },
     /// The device is not in this build or not in this machine. Use `cpu`, or build with the feature of its name.
     #[error("device {device:?} is not available: {reason}")]
