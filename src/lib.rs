@@ -35,5 +35,6 @@ pub mod prelude {
         Completion, EmbedRequest, EndOfText, EngineError, Event, FinishReason, GenerateRequest, KeepContext,
         LlamaEngine, Message, PinnedContext, Priority, Prompt, Role, Sampling, TokenStream,
     };
+    pub use llama_models::Quantization;
     pub use llama_runtime::{CandleEngine, EngineOptions};
 }

@@ -3,7 +3,7 @@
 use std::{io, ops::Range, path::PathBuf};
 
 use candle_core::DType;
-use llama_backend::BackendError;
+use llama_backend::{BackendError, weight::WeightDtype};
 use llama_kv::KvError;
 
 /// Errors of checkpoints and their configuration. Each names the file and the tensor, field or key at fault.
@@ -247,6 +247,16 @@ pub enum ModelError {
         found: String,
         /// The formats that would do.
         supported: String,
+    },
+    /// The checkpoint is quantised already: doing it again would add error upon error. Quantise the dense original.
+    #[error("{path}: tensor {tensor:?} is {found} already; only dense checkpoints can be quantised")]
+    AlreadyQuantized {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first such tensor.
+        tensor: String,
+        /// Its format.
+        found: WeightDtype,
     },
     /// A shard that the index names is not there: the download is incomplete.
     #[error("{path}: shard {shard:?} is missing")]

@@ -41,7 +41,7 @@ mod error;
 pub mod families;
 
 pub use batch::{Batch, Output, Outputs, Span};
-pub use checkpoint::{Checkpoint, Vocabulary};
+pub use checkpoint::{Checkpoint, Quantization, Vocabulary};
 pub use config::DecoderConfig;
 pub use decoder::{Decoder, DecoderOptions};
 pub use error::ModelError;

@@ -14,7 +14,7 @@ use futures_channel::oneshot;
 use llama_backend::Backend;
 use llama_engine::EngineInfo;
 use llama_kv::{BlockPool, CacheConfig, PagedCache};
-use llama_models::{Checkpoint, Decoder, DecoderConfig, DecoderOptions};
+use llama_models::{Checkpoint, Decoder, DecoderConfig, DecoderOptions, checkpoint::TensorProgress};
 
 use crate::{
     EngineOptions, LoadError,
@@ -31,6 +31,8 @@ pub enum LoadStage {
     Checkpoint,
     /// Building the tokenizer.
     Tokenizer,
+    /// Quantising the matrices, after each; only if the options ask for it.
+    Quantizing(TensorProgress),
     /// Checking that every weight is there. None is read.
     Weights,
     /// Reserving the cache.
@@ -112,9 +114,13 @@ fn open(
 ) -> Result<(Loaded, WorkerParts), LoadError> {
     on_stage(LoadStage::Checkpoint);
     let backend = options.device.backend()?;
-    let checkpoint = Checkpoint::open(path)?;
+    let mut checkpoint = Checkpoint::open(path)?;
     on_stage(LoadStage::Tokenizer);
     let text = TextSide::open(&checkpoint)?;
+    if let Some(quantization) = options.quantize {
+        checkpoint =
+            checkpoint.quantized(quantization, &|progress| on_stage(LoadStage::Quantizing(progress)))?;
+    }
     on_stage(LoadStage::Weights);
     let EngineOptions { dtype, kernels, activations, .. } = *options;
     let decoder_options = DecoderOptions { dtype, kernels, activations };

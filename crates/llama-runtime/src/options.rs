@@ -5,6 +5,7 @@ use llama_backend::{
     Device,
     ops::{Kernels, linear::Activations},
 };
+use llama_models::Quantization;
 
 /// Options of [`crate::CandleEngine::load`]. The defaults suit a laptop.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,9 @@ pub struct EngineOptions {
     pub kernels: Kernels,
     /// How quantised weights see their input: rounded to eight bits, which is fast, or exactly.
     pub activations: Activations,
+    /// Quantise the matrices of a dense checkpoint while loading, in memory of this process; refused for a checkpoint
+    /// that is quantised already. Absent, weights stay in the file as they are.
+    pub quantize: Option<Quantization>,
     /// Most tokens of a sequence; the model's own limit if absent or larger.
     pub context_len: Option<usize>,
     /// Tokens that the cache holds for all sequences and pins together; four times the context, but at most 32,768
@@ -39,6 +43,7 @@ impl Default for EngineOptions {
             dtype: None,
             kernels: Kernels::Native,
             activations: Activations::Int8,
+            quantize: None,
             context_len: None,
             cache_tokens: None,
             block_len: 16,

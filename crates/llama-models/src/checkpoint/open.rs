@@ -36,10 +36,10 @@ pub enum CheckpointFormat {
 /// An opened checkpoint. Opening reads headers only; cloning a tensor out of it copies no weights.
 #[derive(Debug)]
 pub struct Checkpoint {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     config: DecoderConfig,
     files: Vec<CheckpointFile>,
-    tensors: TensorTable,
+    pub(super) tensors: TensorTable,
     source: Source,
 }
 

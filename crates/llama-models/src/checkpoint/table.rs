@@ -114,6 +114,15 @@ impl TensorTable {
         Ok(())
     }
 
+    /// Puts a tensor in the place of the one of its name, which there must be.
+    pub(crate) fn replace(&mut self, mapped: MappedTensor) {
+        let entry_idx = *self.idx_by_name.get(mapped.name()).expect("only what was taken out is put back");
+        let entry = &mut self.entries[entry_idx];
+        entry.summary.dtype = TensorDtype::Supported(mapped.dtype());
+        entry.summary.num_bytes = mapped.bytes().len();
+        entry.mapped = Some(mapped);
+    }
+
     /// Appends the tensors of another shard, which lies at `path`.
     pub(crate) fn append(&mut self, path: &Path, shard: Self) -> Result<(), ModelError> {
         shard.entries.into_iter().try_for_each(|entry| self.insert(path, entry.summary, entry.mapped))

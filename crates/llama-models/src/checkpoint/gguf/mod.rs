@@ -4,10 +4,10 @@
 //! more than the file's length justifies; values stay in the map until someone asks for one.
 
 mod cursor;
-mod dense;
 mod ggml_type;
 mod metadata;
 mod parse;
+mod rewrite;
 mod tensors;
 #[cfg(test)]
 mod tests;
