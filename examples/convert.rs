@@ -1,40 +1,48 @@
-//! Writes a GGUF file's model again with dense weights, to compare formats here and in llama.cpp:
+//! Writes a GGUF file's model again in another format, dense or quantised; `cargo xtask quantize` calls it:
 //! `cargo run --release --example convert -- smollm2 smollm2-f16.gguf --dtype f16`.
-//! Metadata is copied; vectors (norms, biases) become f32; matrices are decoded, then rounded to the format.
+//! Metadata is copied; vectors (norms, biases) become f32. The file appears under its name when it is whole.
 
-use std::{
-    fs::{self, File},
-    io::BufWriter,
-    path::PathBuf,
-};
+use std::{fs::File, io::BufWriter, path::PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use llama_hub::{TerminalProgress, resolve};
-use llama_rs::{backend::weight::WeightDtype, models::Checkpoint};
+use llama_rs::{backend::weight::WeightDtype, models::Checkpoint, prelude::Quantization};
 
-/// Write a model again with dense weights
+/// Write a model again in another format
 #[derive(Parser)]
 struct Options {
     /// A known model's name or a GGUF file
     model: String,
     /// The file to write
     out: PathBuf,
-    /// f32, f16 or bf16
+    /// f32, f16, bf16, q8_0, q4_0 or q4_k
     #[arg(long, default_value = "f16")]
     dtype: String,
 }
 
 fn main() -> anyhow::Result<()> {
     let Options { model, out, dtype } = Options::parse();
-    let dense = [WeightDtype::F32, WeightDtype::F16, WeightDtype::Bf16];
-    let dtype = dense.into_iter().find(|dense| dense.to_string().eq_ignore_ascii_case(&dtype));
-    let dtype = dtype.context("--dtype is f32, f16 or bf16")?;
     let checkpoint = Checkpoint::open(&resolve(&model, &TerminalProgress::new())?)?;
-    let file = File::create_new(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    if let Err(error) = checkpoint.write_dense(dtype, BufWriter::new(file)) {
-        fs::remove_file(&out)?; // half a file would pass for a whole one
-        return Err(error.into());
-    }
+    ensure!(!out.exists(), "{} exists already", out.display());
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| ".".as_ref());
+    // Made by the ordinary call, it gets the ordinary permissions.
+    let file = tempfile::Builder::new().make_in(folder, |path| File::create_new(path));
+    let file = file.with_context(|| format!("cannot write in {}", folder.display()))?;
+    let sink = BufWriter::new(file);
+    let dense = [WeightDtype::F32, WeightDtype::F16, WeightDtype::Bf16];
+    let dense = dense.into_iter().find(|dense| dense.to_string().eq_ignore_ascii_case(&dtype));
+    let written = match (dense, dtype.parse::<Quantization>()) {
+        (Some(dense), _) => checkpoint.write_dense(dense, sink)?,
+        (None, Ok(quantization)) => checkpoint.write_quantized(quantization, sink, &|progress| {
+            eprint!("\r{} of {} tensors", progress.num_done, progress.num_tensors);
+        })?,
+        (None, Err(_)) => bail!("--dtype is f32, f16, bf16, q8_0, q4_0 or q4_k"),
+    };
+    let file = written.into_inner()?;
+    file.as_file().sync_all()?;
+    let file = file.persist_noclobber(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    eprintln!("\r{}: {:.1} MB", out.display(), file.metadata()?.len() as f64 / 1e6);
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod ci;
 mod memory;
 mod model;
+mod quantize;
 mod test;
 mod tidy;
 
@@ -13,6 +14,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<ci::Ci>(),
     Command::of::<memory::Memory>(),
     Command::of::<model::Model>(),
+    Command::of::<quantize::Quantize>(),
     Command::of::<test::Test>(),
     Command::of::<tidy::Tidy>(),
 ];
