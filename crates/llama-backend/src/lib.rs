@@ -20,6 +20,7 @@ mod device;
 mod error;
 pub mod ops;
 pub mod parallel;
+pub mod roofline;
 pub mod simd;
 pub mod weight;
 
