@@ -52,8 +52,9 @@ fn main() -> anyhow::Result<()> {
         }
     }
     let (threads, isa) = (Pool::global().num_threads(), Isa::detect());
+    let common::Weights { format, num_bytes, num_layer_weights, num_head_weights } = workload.weights();
     println!(
-        r#"{{"model": {model:?}, "threads": {threads}, "isa": "{isa}", "prompt": {prompt}, "depth": {depth}, "batch": {batch}, "prefill_tok_s": {prefill_tok_s:.1}, "decode_tok_s": {decode_tok_s:.1}}}"#
+        r#"{{"model": {model:?}, "threads": {threads}, "isa": "{isa}", "prompt": {prompt}, "depth": {depth}, "batch": {batch}, "prefill_tok_s": {prefill_tok_s:.1}, "decode_tok_s": {decode_tok_s:.1}, "format": "{format}", "weight_bytes": {num_bytes}, "layer_weights": {num_layer_weights}, "head_weights": {num_head_weights}}}"#
     );
     Ok(())
 }

@@ -54,13 +54,50 @@ pub(crate) struct Workload {
     pool: BlockPool,
     tables: Vec<BlockTable>,
     tokens: Vec<u32>,
+    weights: Weights,
+}
+
+/// What a step reads and computes with: the matrices, without an embedding of which it takes a few rows.
+#[derive(Clone)]
+pub(crate) struct Weights {
+    /// The format that most of the bytes have.
+    pub(crate) format: String,
+    pub(crate) num_bytes: usize,
+    /// Each is multiplied and added once for a token.
+    pub(crate) num_layer_weights: usize,
+    /// Likewise, if the token's logits are wanted.
+    pub(crate) num_head_weights: usize,
+}
+
+impl Weights {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let is_tied = checkpoint.config().tie_word_embeddings;
+        let embeddings = ["model.embed_tokens.weight", "token_embd.weight"];
+        let usage = checkpoint.memory_plan().per_dtype.into_iter().max_by_key(|usage| usage.num_bytes);
+        let format = usage.map_or_else(String::new, |usage| usage.dtype.to_string());
+        let mut weights = Self { format, num_bytes: 0, num_layer_weights: 0, num_head_weights: 0 };
+        for tensor in checkpoint.tensors().filter(|tensor| tensor.shape.len() == 2) {
+            let (len, is_embedding) =
+                (tensor.shape.iter().product::<usize>(), embeddings.contains(&&*tensor.name));
+            let is_head =
+                (is_tied && is_embedding) || ["lm_head.weight", "output.weight"].contains(&&*tensor.name);
+            match (is_head, is_embedding) {
+                (true, _) => weights.num_head_weights += len,
+                (false, true) => continue,
+                (false, false) => weights.num_layer_weights += len,
+            }
+            weights.num_bytes += tensor.num_bytes;
+        }
+        weights
+    }
 }
 
 impl Workload {
     /// Opens a model, with room for `num_sequences` of up to `max_len` tokens.
     pub(crate) fn open(path: &Path, num_sequences: usize, max_len: usize) -> anyhow::Result<Self> {
         let backend = Device::Cpu.backend()?;
-        let decoder = Decoder::new(&Checkpoint::open(path)?, &*backend, DecoderOptions::default())?;
+        let checkpoint = Checkpoint::open(path)?;
+        let decoder = Decoder::new(&checkpoint, &*backend, DecoderOptions::default())?;
         let config = decoder.config();
         let vocab_size = u32::try_from(config.vocab_size)?;
         let cache = CacheConfig {
@@ -77,9 +114,15 @@ impl Workload {
             // Opened without tokens, so that no sequence finds another's blocks.
             tables: (0..num_sequences).map(|_| pool.open(&[], Holder::Sequence)).collect(),
             tokens: (0..u32::try_from(max_len)?).map(|i| 100 + i * 7919 % (vocab_size - 200)).collect(),
+            weights: Weights::of(&checkpoint),
             decoder,
             pool,
         })
+    }
+
+    /// The model's weights.
+    pub(crate) fn weights(&self) -> Weights {
+        self.weights.clone()
     }
 
     /// Feeds the first `num_sequences` sequences `len` more tokens each, and computes the logits after the last.
