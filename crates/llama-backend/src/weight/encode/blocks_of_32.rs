@@ -42,8 +42,8 @@ pub(super) fn q4_1<S: Simd>(simd: S, values: &[f32; 32], block: &mut [u8; 20]) {
 pub(super) fn q5_0<S: Simd>(simd: S, values: &[f32; 32], block: &mut [u8; 22]) {
     let (scale, numbers) = signed(simd, values, 16.0);
     let mut fifth = 0u32;
-    for i in 0..32 {
-        fifth |= u32::from(numbers[i] >> 4) << i;
+    for (i, number) in numbers.iter().enumerate() {
+        fifth |= u32::from(number >> 4) << i;
     }
     block[..2].copy_from_slice(&scale.to_le_bytes());
     block[2..6].copy_from_slice(&fifth.to_le_bytes());

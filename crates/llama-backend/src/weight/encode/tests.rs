@@ -34,7 +34,7 @@ fn uniform(len: usize, seed: u32) -> Vec<f32> {
 /// Sums of four, about normal, with a few large ones: what trained weights look like.
 fn bell(len: usize, seed: u32) -> Vec<f32> {
     let parts: Vec<Vec<f32>> = (0..4).map(|i| uniform(len, 4 * seed + i)).collect();
-    let large = |i: usize| if i % 97 == 0 { 4.0 } else { 1.0 };
+    let large = |i: usize| if i.is_multiple_of(97) { 4.0 } else { 1.0 };
     (0..len).map(|i| 0.02 * large(i) * parts.iter().map(|part| part[i]).sum::<f32>()).collect()
 }
 
