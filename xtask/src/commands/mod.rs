@@ -1,6 +1,7 @@
 //! The list of commands.
 
 mod ci;
+mod compare;
 mod memory;
 mod model;
 mod quantize;
@@ -12,6 +13,7 @@ use clap::{ArgMatches, Parser};
 /// Every command of `cargo xtask`.
 pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<ci::Ci>(),
+    Command::of::<compare::Compare>(),
     Command::of::<memory::Memory>(),
     Command::of::<model::Model>(),
     Command::of::<quantize::Quantize>(),
