@@ -27,8 +27,12 @@ fn main() -> anyhow::Result<()> {
     ensure!(!out.exists(), "{} exists already", out.display());
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| ".".as_ref());
+    let name = out.file_name().context("the file to write has no name")?.to_string_lossy();
     // Made by the ordinary call, it gets the ordinary permissions.
-    let file = tempfile::Builder::new().make_in(folder, |path| File::create_new(path));
+    let file = tempfile::Builder::new()
+        .prefix(&format!("{name}."))
+        .suffix(".part")
+        .make_in(folder, |path| File::create_new(path));
     let file = file.with_context(|| format!("cannot write in {}", folder.display()))?;
     let sink = BufWriter::new(file);
     let dense = [WeightDtype::F32, WeightDtype::F16, WeightDtype::Bf16];
