@@ -7,7 +7,6 @@ use std::{cell::RefCell, path::Path};
 use candle_core::DType;
 use llama_backend::{
     Device,
-    ops::Kernels,
     weight::{WeightDtype, decode_row},
 };
 use llama_kv::{CacheConfig, PagedCache};
@@ -143,7 +142,7 @@ fn a_weight_that_is_no_number_is_named() {
 /// Logits of a decoder after some tokens.
 fn logits(checkpoint: &Checkpoint) -> Vec<f32> {
     let backend = Device::Cpu.backend().expect("there is always a CPU");
-    let options = DecoderOptions { dtype: Some(DType::F32), kernels: Kernels::Native };
+    let options = DecoderOptions { dtype: Some(DType::F32), ..DecoderOptions::default() };
     let decoder = Decoder::new(checkpoint, &*backend, options).expect("valid");
     let config = decoder.config();
     let cache = CacheConfig {

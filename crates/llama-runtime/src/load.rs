@@ -135,7 +135,7 @@ fn open(
         engine,
         num_waiting: num_waiting.clone(),
         commands,
-        arithmetic: format!("{:?} {:?} {}", decoder.dtype(), options.kernels, options.device),
+        arithmetic: format!("{:?} {kernels:?} {activations:?} {}", decoder.dtype(), options.device),
         shape: Shape::new(cache.config(), config.vocab_size, context_len),
         text,
         fingerprint: OnceLock::new(),

@@ -11,6 +11,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 use super::{
     Activations, Linear,
     int8::{self, InputBlock, QuantizedRows},
+    outer::{self, PackedRows},
 };
 use crate::{
     ops::rows::Rows,
@@ -30,6 +31,12 @@ impl Linear {
         self.activations == Activations::Int8
             && self.parts.iter().any(|part| part.weight.mapped().dtype().is_quantized())
     }
+
+    /// Whether any weight sees activations as they are.
+    fn is_exact(&self) -> bool {
+        self.activations == Activations::Exact
+            || self.parts.iter().any(|part| !part.weight.mapped().dtype().is_quantized())
+    }
 }
 
 impl CustomOp1 for LinearCpu<'_> {
@@ -42,15 +49,19 @@ impl CustomOp1 for LinearCpu<'_> {
         let (t, n) = (x.len(), self.0.out_features);
         let mut y = vec![0.0; t * n];
         let pool = Pool::global();
-        let mut blocks = INPUT.take();
-        let (quantized, task_cols) = match self.0.is_int8() {
-            true => (Some(QuantizedRows::new(&x, &mut blocks)), int8::task_cols(n, pool.num_threads())),
-            false => (None, TASK_COLS),
+        let (mut blocks, mut values) = (INPUT.take(), PACKED.take());
+        let quantized = self.0.is_int8().then(|| QuantizedRows::new(&x, &mut blocks));
+        let packed = if self.0.is_exact() { PackedRows::new(&x, &mut values) } else { None };
+        let task_cols = match (quantized, packed) {
+            (Some(_), _) => int8::task_cols(n, pool.num_threads()),
+            (None, Some(_)) => outer::TASK_COLS,
+            (None, None) => TASK_COLS,
         };
         for_each_tile(pool, &mut y, (t, n), (t, task_cols), &|tile| {
-            dispatch(LinearTile { layer: self.0, x: &x, quantized, tile });
+            dispatch(LinearTile { layer: self.0, x: &x, quantized, packed, tile });
         });
         INPUT.set(blocks);
+        PACKED.set(values);
         Ok((CpuStorage::F32(y), Shape::from((t, n))))
     }
 }
@@ -58,14 +69,19 @@ impl CustomOp1 for LinearCpu<'_> {
 thread_local! {
     /// Rounded input of the running call; kept, so that no step allocates.
     static INPUT: RefCell<Vec<InputBlock>> = const { RefCell::new(Vec::new()) };
-    /// Decoded weight rows of the running task; kept, so that no step allocates.
+    /// Rearranged input of the running call.
+    static PACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// Decoded weight rows of the running task.
     static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// Weights rearranged for many rows.
+    static OUTER: RefCell<outer::Scratch> = RefCell::default();
 }
 
 struct LinearTile<'a> {
     layer: &'a Linear,
     x: &'a Rows<'a>,
     quantized: Option<QuantizedRows<'a>>,
+    packed: Option<PackedRows<'a>>,
     tile: TileMut<'a>,
 }
 
@@ -83,15 +99,16 @@ impl Kernel for LinearTile<'_> {
                 let weight_rows = start - cols.start..end - cols.start;
                 let tile_col = start - self.tile.cols.start;
                 let weight = part.weight.mapped();
-                match self.quantized.filter(|_| weight.dtype().is_quantized()) {
-                    Some(x) => {
-                        let weight = (weight, weight_rows.clone());
-                        int8::weight_tile(simd, x, weight, (&mut self.tile, tile_col));
+                let quantized = self.quantized.filter(|_| weight.dtype().is_quantized());
+                let (weight, tile) = ((weight, weight_rows.clone()), (&mut self.tile, tile_col));
+                match (quantized, self.packed) {
+                    (Some(x), _) => int8::weight_tile(simd, x, weight, tile),
+                    (None, Some(x)) => {
+                        let mut scratch = OUTER.take();
+                        outer::weight_tile(simd, x, weight, tile, &mut scratch);
+                        OUTER.set(scratch);
                     }
-                    None => {
-                        let weight = (weight, weight_rows.clone());
-                        weight_tile(simd, self.x, weight, (&mut self.tile, tile_col), &mut panel);
-                    }
+                    (None, None) => weight_tile(simd, self.x, weight, tile, &mut panel),
                 }
                 if let Some(bias) = &part.bias {
                     let tile = (&mut self.tile, tile_col);
