@@ -1,18 +1,21 @@
-//! Writes a GGUF file's model again in another format, dense or quantised; `cargo xtask quantize` calls it:
+//! Writes a model as a GGUF file in another format, dense or quantised; `cargo xtask quantize` calls it:
 //! `cargo run --release --example convert -- smollm2 smollm2-f16.gguf --dtype f16`.
-//! Metadata is copied; vectors (norms, biases) become f32. The file appears under its name when it is whole.
+//! Metadata is copied, or made for a directory in Hugging Face form; vectors (norms, biases) become f32. The file
+//! appears under its name when it is whole.
 
 use std::{fs::File, io::BufWriter, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use llama_hub::{TerminalProgress, resolve};
-use llama_rs::{backend::weight::WeightDtype, models::Checkpoint, prelude::Quantization};
+use llama_rs::{
+    backend::weight::WeightDtype, models::Checkpoint, prelude::Quantization, runtime::gguf_vocabulary,
+};
 
 /// Write a model again in another format
 #[derive(Parser)]
 struct Options {
-    /// A known model's name or a GGUF file
+    /// A known model's name, a GGUF file or a directory
     model: String,
     /// The file to write
     out: PathBuf,
@@ -24,6 +27,8 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let Options { model, out, dtype } = Options::parse();
     let checkpoint = Checkpoint::open(&resolve(&model, &TerminalProgress::new())?)?;
+    let vocabulary = gguf_vocabulary(&checkpoint)?;
+    let checkpoint = checkpoint.with_gguf_vocabulary(vocabulary);
     ensure!(!out.exists(), "{} exists already", out.display());
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| ".".as_ref());

@@ -116,12 +116,12 @@ fn what_is_quantised_already_is_refused() {
 }
 
 #[test]
-fn a_safetensors_checkpoint_has_no_metadata_to_write() {
+fn a_safetensors_checkpoint_is_written_with_a_vocabulary_only() {
     let error = bard().write_quantized(Quantization::Q8_0, Vec::new(), &|_| {}).expect_err("no metadata");
     assert!(
-        error
-            .to_string()
-            .ends_with("format HuggingFace is not supported; supported: Gguf, whose metadata is copied"),
+        error.to_string().ends_with(
+            "tokenizer none for GGUF is not supported; supported: one given by with_gguf_vocabulary"
+        ),
         "{error}"
     );
 }

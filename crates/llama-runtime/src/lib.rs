@@ -24,6 +24,7 @@ mod answer_text;
 mod engine;
 mod error;
 mod events;
+mod export;
 mod load;
 mod options;
 pub mod scheduler;
@@ -34,6 +35,7 @@ mod worker;
 
 pub use engine::CandleEngine;
 pub use error::{LoadError, SessionError};
+pub use export::gguf_vocabulary;
 pub use load::LoadStage;
 pub use options::EngineOptions;
 pub use stats::EngineStats;

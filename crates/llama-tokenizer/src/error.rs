@@ -67,6 +67,14 @@ pub enum TokenizerError {
         /// What would be understood.
         known: Vec<&'static str>,
     },
+    /// A tokenizer.json has a part that GGUF files cannot express, or that is not in the list of pre-tokenizers.
+    #[error("GGUF has no words for the {part} {found}")]
+    NoGgufForm {
+        /// The field.
+        part: &'static str,
+        /// Its value, cut short.
+        found: String,
+    },
     /// Two lists that go together differ in length: the file is damaged.
     #[error("{field} has {found} entries for {expected} tokens")]
     LengthMismatch {

@@ -57,7 +57,7 @@ fn unknown_kinds_list_the_known_ones() {
     refuse(
         bpe(),
         |v| v.pre = Some("tekken".to_owned()),
-        r#"unknown pre-tokenizer "tekken"; known are ["gpt2", "gpt-2", "default", "smollm", "llama-bpe", "llama3", "llama-v3", "qwen2"]"#,
+        r#"unknown pre-tokenizer "tekken"; known are ["gpt-2", "gpt2", "default", "smollm", "llama-bpe", "llama3", "llama-v3", "qwen2"]"#,
     );
 }
 

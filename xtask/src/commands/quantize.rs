@@ -1,4 +1,4 @@
-//! `cargo xtask quantize`: writes a dense GGUF model again, quantised.
+//! `cargo xtask quantize`: writes a dense model as a quantised GGUF file.
 //!
 //! The work is the example `convert`'s, because this crate does not link Candle. Tensors get the formats that
 //! llama.cpp's own tool gives them (`Quantization` in llama-models says which).
@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use super::Task;
 use crate::cargo;
 
-/// Write a dense GGUF model again, quantised, for use here and in llama.cpp
+/// Write a dense model as a quantised GGUF file, for use here and in llama.cpp
 #[derive(clap::Parser)]
 #[command(name = "quantize")]
 pub(crate) struct Quantize {
-    /// Name of a known model, or a GGUF file in f32, f16 or bf16
+    /// Name of a known model, a GGUF file or a directory in Hugging Face form; in f32, f16 or bf16
     model: String,
     /// The file to write; it must not exist
     out: PathBuf,

@@ -13,7 +13,7 @@ use llama_backend::weight::{MappedTensor, WeightDtype};
 use super::{
     CheckpointFile, MemoryPlan, TensorSummary, TensorTable, Vocabulary,
     files::{self, Layout, open_json},
-    gguf::{Gguf, GgufMetadata},
+    gguf::{Gguf, GgufMetadata, GgufValue},
     mapped_file::MappedFile,
     names,
     safetensors::{self, ShardIndex},
@@ -46,7 +46,7 @@ pub struct Checkpoint {
 /// What is particular to either form.
 #[derive(Debug)]
 enum Source {
-    HuggingFace { dir: PathBuf },
+    HuggingFace { dir: PathBuf, gguf_vocabulary: Vec<(String, GgufValue)> },
     Gguf(GgufMetadata),
 }
 
@@ -92,7 +92,7 @@ impl Checkpoint {
             config: open_config(&dir)?,
             files,
             tensors,
-            source: Source::HuggingFace { dir },
+            source: Source::HuggingFace { dir, gguf_vocabulary: Vec::new() },
         })
     }
 
@@ -122,8 +122,26 @@ impl Checkpoint {
     /// What a tokenizer is built from.
     pub fn vocabulary(&self) -> Vocabulary<'_> {
         match &self.source {
-            Source::HuggingFace { dir } => Vocabulary::HuggingFace { dir },
+            Source::HuggingFace { dir, .. } => Vocabulary::HuggingFace { dir },
             Source::Gguf(metadata) => Vocabulary::Gguf(metadata),
+        }
+    }
+
+    /// Gives a checkpoint in Hugging Face form the keys `tokenizer.*` that a GGUF file of it needs; llama-runtime's
+    /// `gguf_vocabulary` makes them. A GGUF file keeps its own.
+    #[must_use]
+    pub fn with_gguf_vocabulary(mut self, entries: Vec<(String, GgufValue)>) -> Self {
+        if let Source::HuggingFace { gguf_vocabulary, .. } = &mut self.source {
+            *gguf_vocabulary = entries;
+        }
+        self
+    }
+
+    /// What [`Self::with_gguf_vocabulary`] was given.
+    pub(super) fn gguf_vocabulary(&self) -> &[(String, GgufValue)] {
+        match &self.source {
+            Source::HuggingFace { gguf_vocabulary, .. } => gguf_vocabulary,
+            Source::Gguf(_) => &[],
         }
     }
 

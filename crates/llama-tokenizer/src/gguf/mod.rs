@@ -9,6 +9,7 @@ mod build;
 mod checked;
 
 mod bpe;
+mod export;
 mod pre_tokenizer;
 mod spm;
 

@@ -3,6 +3,7 @@
 //! Owns the list of pre-tokenizers: an addition is one entry. The expressions are those of the models' own tokenizer.json. It deliberately
 //! has no fallback, because a wrong split shows only as slightly worse answers.
 
+use serde_json::Value;
 use tokenizers::PreTokenizerWrapper;
 use tokenizers::SplitDelimiterBehavior::Isolated;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -15,7 +16,7 @@ use crate::TokenizerError;
 
 /// One way to split text, and what else the name implies.
 pub(super) struct PreTokenizer {
-    /// `tokenizer.ggml.pre`, with its aliases.
+    /// `tokenizer.ggml.pre`, with its aliases; the first is the one that llama.cpp's converter writes.
     names: &'static [&'static str],
     words: Words,
     /// Whether a BOS is added when the file does not say.
@@ -42,7 +43,7 @@ pub(super) enum WholeWords {
 /// Every known pre-tokenizer.
 const PRE_TOKENIZERS: &[PreTokenizer] = &[
     PreTokenizer {
-        names: &["gpt2", "gpt-2", "default"],
+        names: &["gpt-2", "gpt2", "default"],
         words: Words::Gpt2,
         bos: AddByDefault::No,
         whole_words: WholeWords::Merge,
@@ -83,6 +84,20 @@ impl PreTokenizer {
         })
     }
 
+    /// The pre-tokenizer that a tokenizer.json describes, if the list has it.
+    pub(super) fn of_json(described: &Value, takes_whole_words: bool) -> Option<&'static Self> {
+        PRE_TOKENIZERS.iter().find(|pre| {
+            let built = pre.build().ok().and_then(|built| serde_json::to_value(built).ok());
+            let is_same = built.is_some_and(|built| without_offsets(&built) == without_offsets(described));
+            is_same && takes_whole_words == (pre.whole_words == WholeWords::TakeAsToken)
+        })
+    }
+
+    /// Its name in a file.
+    pub(super) fn name(&self) -> &'static str {
+        self.names[0]
+    }
+
     /// The splitter itself; its last stage spells bytes in the byte-level alphabet.
     pub(super) fn build(&self) -> tokenizers::Result<PreTokenizerWrapper> {
         let byte_level = |use_regex| ByteLevel::new(false, true, use_regex).into();
@@ -94,5 +109,18 @@ impl PreTokenizer {
                 Sequence::new(vec![split.into(), byte_level(false)]).into()
             }
         })
+    }
+}
+
+/// Without the fields that say where a token came from and not which it is, in one order.
+fn without_offsets(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut kept: Vec<_> = fields.iter().filter(|(name, _)| *name != "trim_offsets").collect();
+            kept.sort_by_key(|(name, _)| *name);
+            kept.into_iter().map(|(name, value)| (name.clone(), without_offsets(value))).collect()
+        }
+        Value::Array(values) => values.iter().map(without_offsets).collect(),
+        other => other.clone(),
     }
 }

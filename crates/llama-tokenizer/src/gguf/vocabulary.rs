@@ -1,7 +1,7 @@
 //! The plain data of a GGUF vocabulary.
 //!
-//! Owns [`GgufVocabulary`], whose fields are the file's metadata keys, unchecked. It deliberately has no methods: checking and building
-//! happen in [`Tokenizer::from_gguf`](crate::Tokenizer::from_gguf).
+//! Owns [`GgufVocabulary`], whose fields are the file's metadata keys, unchecked. Checking and building
+//! happen in [`Tokenizer::from_gguf`](crate::Tokenizer::from_gguf), the way back in `export.rs`.
 
 /// What the `tokenizer.ggml.*` keys of a GGUF file say. Ids are positions in `tokens`; `None` and empty lists mean that the key is absent.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -66,6 +66,12 @@ impl ChatTemplate {
         Self::new(SOURCE, SpecialTokens::default()).expect("the constant parses, which a test checks")
     }
 
+    /// The template's source.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// The text of a conversation.
     ///
     /// Tokenize it with [`AddSpecial::No`](crate::AddSpecial::No) and [`ParseSpecial::Yes`](crate::ParseSpecial::Yes): templates write

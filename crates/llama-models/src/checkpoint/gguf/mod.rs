@@ -4,6 +4,7 @@
 //! more than the file's length justifies; values stay in the map until someone asks for one.
 
 mod cursor;
+mod export;
 mod ggml_type;
 mod metadata;
 mod parse;

@@ -1,4 +1,4 @@
-//! Writing a GGUF checkpoint again with its matrices in other formats, dense or quantised.
+//! Writing a checkpoint as a GGUF file with its matrices in other formats, dense or quantised.
 
 use std::io::Write;
 
@@ -7,10 +7,13 @@ use llama_backend::{
     weight::{MappedTensor, WeightDtype},
 };
 
-use super::GgufWriter;
+use super::{
+    GgufWriter,
+    export::{Export, ROPE_FREQS, vector},
+};
 use crate::{
     Checkpoint, ModelError, Vocabulary,
-    checkpoint::{Quantization, TensorProgress},
+    checkpoint::{Quantization, TensorProgress, TensorSummary},
 };
 
 /// Dense formats, and ggml's numbers of files in them (`llama_ftype`).
@@ -19,12 +22,30 @@ const DENSE: [(WeightDtype, u32); 3] =
 /// ggml's number of its block layouts, which quantised files carry.
 const QUANTIZATION_VERSION: u32 = 2;
 
+/// One tensor that will be written: its name there, where it comes from, and its format there.
+struct Planned {
+    name: String,
+    source: TensorSource,
+    shape: Vec<usize>,
+    dtype: WeightDtype,
+}
+
+enum TensorSource {
+    /// The checkpoint's tensor of this name.
+    Stored(String),
+    /// One that the checkpoint does not have.
+    Made(MappedTensor),
+}
+
 impl Checkpoint {
-    /// Writes this GGUF checkpoint's model with matrices in `dtype`: f32, f16 or bf16. Metadata is copied; vectors
-    /// (norms, biases) become f32; matrices are decoded, then rounded. Holds one tensor in memory at a time.
+    /// Writes this checkpoint's model with matrices in `dtype`: f32, f16 or bf16. Vectors (norms, biases) become f32;
+    /// matrices are decoded, then rounded. Holds one tensor in memory at a time.
+    ///
+    /// Metadata of a GGUF file is copied. For a checkpoint in Hugging Face form it is made of the configuration and of
+    /// what [`Checkpoint::with_gguf_vocabulary`] gave; tensors that the decoder does not read are left out.
     ///
     /// # Errors
-    /// [`ModelError::Unsupported`] for another dtype, or a checkpoint that is no GGUF file and has no metadata to copy;
+    /// [`ModelError::Unsupported`] for another dtype, for what GGUF cannot say, and without a vocabulary;
     /// [`ModelError::Backend`] for a value that has no place in f16; [`ModelError::Write`] if the sink fails.
     pub fn write_dense<W: Write>(&self, dtype: WeightDtype, sink: W) -> Result<W, ModelError> {
         let mut writer = self.writer()?;
@@ -32,13 +53,13 @@ impl Checkpoint {
             return Err(self.unsupported("dtype", dtype.to_string(), "F32, F16, BF16"));
         };
         writer.set("general.file_type", file_type);
-        let tensors = self.tensors();
-        let dtypes = tensors.map(|tensor| if tensor.shape.len() > 1 { dtype } else { WeightDtype::F32 });
-        self.rewrite(writer, &dtypes.collect::<Vec<_>>(), (sink, &|_| {}))
+        let dtype_of =
+            |tensor: &TensorSummary| Ok(if tensor.shape.len() > 1 { dtype } else { WeightDtype::F32 });
+        self.rewrite(writer, self.plan(&dtype_of)?, (sink, &|_| {}))
     }
 
-    /// Writes this dense GGUF checkpoint's model quantised, with the bytes that [`Checkpoint::quantized`] keeps in memory.
-    /// Metadata is copied; vectors become f32, which is what llama.cpp expects. Holds one tensor in memory at a time.
+    /// Writes this dense checkpoint's model quantised, with the bytes that [`Checkpoint::quantized`] keeps in memory.
+    /// Metadata and the rest are as in [`Checkpoint::write_dense`]; vectors are f32, which is what llama.cpp expects.
     ///
     /// # Errors
     /// [`ModelError::AlreadyQuantized`]; otherwise as [`Checkpoint::write_dense`].
@@ -51,43 +72,86 @@ impl Checkpoint {
         let mut writer = self.writer()?;
         writer.set("general.file_type", quantization.file_type());
         writer.set("general.quantization_version", QUANTIZATION_VERSION);
-        let dtypes = self
-            .tensors()
-            .map(|tensor| Ok(self.quantized_dtype(quantization, tensor)?.unwrap_or(WeightDtype::F32)));
-        self.rewrite(writer, &dtypes.collect::<Result<Vec<_>, ModelError>>()?, (sink, on_tensor))
+        let dtype_of = |tensor: &TensorSummary| {
+            Ok(self.quantized_dtype(quantization, tensor)?.unwrap_or(WeightDtype::F32))
+        };
+        self.rewrite(writer, self.plan(&dtype_of)?, (sink, on_tensor))
     }
 
-    /// A writer with this file's metadata.
+    /// A writer with this checkpoint's metadata.
     fn writer(&self) -> Result<GgufWriter, ModelError> {
-        let Vocabulary::Gguf(metadata) = self.vocabulary() else {
-            let found = format!("{:?}", self.format());
-            return Err(self.unsupported("format", found, "Gguf, whose metadata is copied"));
-        };
-        let mut writer = GgufWriter::default();
-        writer.copy_metadata(metadata);
+        if let Vocabulary::Gguf(metadata) = self.vocabulary() {
+            let mut writer = GgufWriter::default();
+            writer.copy_metadata(metadata);
+            return Ok(writer);
+        }
+        if self.gguf_vocabulary().is_empty() {
+            let supported = "one given by with_gguf_vocabulary";
+            return Err(self.unsupported("tokenizer", "none for GGUF".to_owned(), supported));
+        }
+        let mut writer = Export::of(self).writer()?;
+        for (key, value) in self.gguf_vocabulary() {
+            writer.set(key, value.clone());
+        }
         Ok(writer)
     }
 
-    /// Writes all tensors, in file order, each in its format of `dtypes`.
+    /// What to write, in file order.
+    fn plan(
+        &self,
+        dtype_of: &dyn Fn(&TensorSummary) -> Result<WeightDtype, ModelError>,
+    ) -> Result<Vec<Planned>, ModelError> {
+        let export = self.is_exported().then(|| Export::of(self));
+        let mut plan = Vec::new();
+        for tensor in self.tensors() {
+            let name = match &export {
+                Some(export) => export.name(&tensor.name),
+                None => Some((&*tensor.name).into()),
+            };
+            if let Some(name) = name {
+                let source = TensorSource::Stored(tensor.name.to_string());
+                let (shape, dtype) = (tensor.shape.clone(), dtype_of(tensor)?);
+                plan.push(Planned { name: name.into_owned(), source, shape, dtype });
+            }
+        }
+        if let Some(factors) = export.and_then(|export| export.rope_factors()) {
+            let shape = vec![factors.len()];
+            let source = TensorSource::Made(vector(ROPE_FREQS, &factors)?);
+            plan.push(Planned { name: ROPE_FREQS.to_owned(), source, shape, dtype: WeightDtype::F32 });
+        }
+        Ok(plan)
+    }
+
+    fn is_exported(&self) -> bool {
+        matches!(self.vocabulary(), Vocabulary::HuggingFace { .. })
+    }
+
     fn rewrite<W: Write>(
         &self,
         mut writer: GgufWriter,
-        dtypes: &[WeightDtype],
+        plan: Vec<Planned>,
         (sink, on_tensor): (W, &dyn Fn(TensorProgress)),
     ) -> Result<W, ModelError> {
-        for (tensor, dtype) in self.tensors().zip(dtypes) {
-            writer.declare(&tensor.name, *dtype, &tensor.shape)?;
+        for Planned { name, shape, dtype, .. } in &plan {
+            writer.declare(name, *dtype, shape)?;
         }
         let mut body = writer.start(sink)?;
-        for (tensor_idx, (tensor, dtype)) in self.tensors().zip(dtypes).enumerate() {
-            let mapped: MappedTensor = self.tensor(&tensor.name, &tensor.shape)?;
-            body.append(mapped.converted(*dtype, Pool::global())?.bytes())?;
-            on_tensor(TensorProgress { num_done: tensor_idx + 1, num_tensors: dtypes.len() });
+        let num_tensors = plan.len();
+        for (tensor_idx, Planned { source, shape, dtype, .. }) in plan.into_iter().enumerate() {
+            let tensor = match source {
+                TensorSource::Stored(name) if self.is_exported() => {
+                    Export::of(self).arranged(self.tensor(&name, &shape)?)?
+                }
+                TensorSource::Stored(name) => self.tensor(&name, &shape)?,
+                TensorSource::Made(tensor) => tensor,
+            };
+            body.append(tensor.converted(dtype, Pool::global())?.bytes())?;
+            on_tensor(TensorProgress { num_done: tensor_idx + 1, num_tensors });
         }
         body.finish()
     }
 
-    fn unsupported(&self, field: &str, found: String, supported: &'static str) -> ModelError {
+    pub(super) fn unsupported(&self, field: &str, found: String, supported: &'static str) -> ModelError {
         ModelError::Unsupported { path: self.path().to_owned(), field: field.to_owned(), found, supported }
     }
 }
