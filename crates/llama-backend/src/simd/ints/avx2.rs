@@ -149,7 +149,7 @@ impl ByteLanes for Avx2 {
     fn prefetch(self, bytes: &[u8]) {
         for line in (0..bytes.len()).step_by(64) {
             let line = bytes.as_ptr().wrapping_add(line);
-            intrinsic!(_mm_prefetch::<_MM_HINT_T0>(line.cast()));
+            intrinsic!(_mm_prefetch::<_MM_HINT_T1>(line.cast()));
         }
     }
 }

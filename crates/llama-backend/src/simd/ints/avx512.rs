@@ -32,6 +32,20 @@ macro_rules! quarters {
     }};
 }
 
+/// Four bytes of four rows, one after another.
+macro_rules! fours {
+    ($from:expr, $row_bytes:expr) => {{
+        let from: *const u8 = $from;
+        let a = intrinsic!(_mm_loadu_si32(from.cast()));
+        let b = intrinsic!(_mm_loadu_si32(from.wrapping_add($row_bytes).cast()));
+        let c = intrinsic!(_mm_loadu_si32(from.wrapping_add(2 * $row_bytes).cast()));
+        let d = intrinsic!(_mm_loadu_si32(from.wrapping_add(3 * $row_bytes).cast()));
+        let ab = intrinsic!(_mm_unpacklo_epi32(a, b));
+        let cd = intrinsic!(_mm_unpacklo_epi32(c, d));
+        intrinsic!(_mm_unpacklo_epi64(ab, cd))
+    }};
+}
+
 impl Ints for Avx512 {
     type I32s = __m512i;
 
@@ -70,13 +84,19 @@ impl ByteLanes for Avx512 {
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         avx512::run(self, kernel)
     }
+    /// Sixteen loads, which together take less time than the gather instruction.
     #[inline(always)]
     fn gather(self, rows: SixteenRows<'_>, at: usize) -> __m512i {
         let from = rows.checked::<4>(at).as_ptr().wrapping_add(at);
-        let lanes = intrinsic!(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-        let row_bytes = intrinsic!(_mm512_set1_epi32(rows.row_bytes as i32));
-        let offsets = intrinsic!(_mm512_mullo_epi32(lanes, row_bytes));
-        intrinsic!(_mm512_i32gather_epi32::<1>(offsets, from.cast()))
+        let row_bytes = rows.row_bytes;
+        let first = fours!(from, row_bytes);
+        let value = intrinsic!(_mm512_castsi128_si512(first));
+        let next = fours!(from.wrapping_add(4 * row_bytes), row_bytes);
+        let value = intrinsic!(_mm512_inserti32x4::<1>(value, next));
+        let next = fours!(from.wrapping_add(8 * row_bytes), row_bytes);
+        let value = intrinsic!(_mm512_inserti32x4::<2>(value, next));
+        let next = fours!(from.wrapping_add(12 * row_bytes), row_bytes);
+        intrinsic!(_mm512_inserti32x4::<3>(value, next))
     }
     /// A four by four transposition in each quarter, so quarter `j` takes rows `4 j..4 j + 4`.
     #[inline(always)]
@@ -119,7 +139,7 @@ impl ByteLanes for Avx512 {
     fn prefetch(self, bytes: &[u8]) {
         for line in (0..bytes.len()).step_by(64) {
             let line = bytes.as_ptr().wrapping_add(line);
-            intrinsic!(_mm_prefetch::<_MM_HINT_T0>(line.cast()));
+            intrinsic!(_mm_prefetch::<_MM_HINT_T1>(line.cast()));
         }
     }
 }

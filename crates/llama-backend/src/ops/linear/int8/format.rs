@@ -134,8 +134,10 @@ impl Format for Q5_0 {
 
     #[inline(always)]
     fn unpack<S: ByteLanes>(simd: S, rows: SixteenRows<'_>, at: usize, sink: &mut impl Sink<S>) {
-        let scales = simd.halves_to_f32s(simd.gather(rows, at));
-        let fifth = simd.gather(rows, at + 2);
+        // The scale's two bytes, then the fifth bits of the 32 quants.
+        let [first, second, ..] = simd.transpose(rows, at);
+        let scales = simd.halves_to_f32s(first);
+        let fifth = simd.xor(simd.shift(first, -16), simd.shift(second, 16));
         let mut quants = nibbles(simd, rows, at + 6);
         for i in 0..8 {
             quants[i] = simd.xor(quants[i], simd.spread_bits(fifth, 4 * i as i32));
