@@ -27,9 +27,8 @@ impl<'a> SixteenRows<'a> {
     /// Cuts `bytes` into sixteen rows.
     ///
     /// # Panics
-    /// If `bytes` is not sixteen times `row_bytes` long, or larger than the offset of a gather may be.
+    /// If `bytes` is not sixteen times `row_bytes` long.
     pub fn new(bytes: &'a [u8], row_bytes: usize) -> Self {
-        assert!(i32::try_from(bytes.len()).is_ok(), "{} bytes in sixteen rows", bytes.len());
         assert!(bytes.len().is_multiple_of(LANES) && bytes.len() / LANES == row_bytes, "row of {row_bytes}");
         Self { bytes, row_bytes }
     }
