@@ -7,6 +7,7 @@ mod count;
 pub mod embed;
 pub mod kv_write;
 pub mod linear;
+mod outer;
 pub mod paged_attention;
 pub mod residual;
 pub mod rms_norm;

@@ -1,16 +1,17 @@
-//! Many input rows at once: outer products of columns of inputs and weights, sixteen output columns per vector.
-//!
-//! Invariant: the bits are those of the dot products in `cpu.rs`. There, lane l sums products l, l + 16, l + 32 and so
-//! on, and a tree adds the lanes. Here a vector's lanes are sixteen outputs, so the sums of lane l are computed for
-//! twelve rows and thirty-two columns at a time, for one l after another, and added by the same tree. Nothing is summed
-//! across lanes, a weight that was loaded serves twelve rows, and an input thirty-two columns.
+//! Many input rows at once, as outer products (`ops/outer.rs`). The bits are those of the dot products in `cpu.rs`.
 
 use std::ops::Range;
 
 use crate::{
-    ops::rows::Rows,
+    ops::{
+        outer::{
+            Aligned, FEWER_ROWS, PANEL_COLS, PANEL_VECTORS, Pending, TILE_ROWS, outer_products, pack_columns,
+            pack_row, pending,
+        },
+        rows::Rows,
+    },
     parallel::{Pool, TileMut, for_each_tile},
-    simd::{ByteLanes, LANE_BYTES, LANES, Simd, SixteenRows},
+    simd::{ByteLanes, LANES, SixteenRows},
     weight::{MappedTensor, WeightDtype, decode_row_with},
 };
 
@@ -18,18 +19,6 @@ use crate::{
 pub(super) const FEWEST_ROWS: usize = 16;
 /// Output columns of one task: those of one panel.
 pub(super) const TASK_COLS: usize = PANEL_COLS;
-
-const PANEL_VECTORS: usize = 2;
-const PANEL_COLS: usize = PANEL_VECTORS * LANES;
-const TILE_ROWS: usize = 12;
-/// The order in which lanes are summed, so that two neighbours are to be added, then two neighbouring pairs, and so on.
-const LANE_ORDER: [usize; LANES] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
-const TREE_DEPTH: usize = 4;
-
-/// Sixteen values that no read of a vector splits between two cache lines.
-#[derive(Clone, Copy, Default)]
-#[repr(align(64))]
-pub(super) struct Aligned([f32; LANES]);
 
 /// What a task needs besides input and output; kept between calls, so that no step allocates.
 #[derive(Default)]
@@ -71,13 +60,7 @@ impl<'a> PackedRows<'a> {
                 packed.fill(0.0);
             }
             for row_idx in first_row..num_rows.min(first_row + TILE_ROWS) {
-                let row = x.row(row_idx).as_chunks::<LANES>().0;
-                for (chunk_idx, chunk) in row.iter().enumerate() {
-                    let at = chunk_idx * TILE_ROWS + row_idx - first_row;
-                    for (lane, &value) in chunk.iter().enumerate() {
-                        packed[lane * row.len() * TILE_ROWS + at] = value;
-                    }
-                }
+                pack_row(x.row(row_idx), row_idx - first_row, packed);
             }
         });
         Some(Self { values, num_rows, width })
@@ -95,7 +78,7 @@ pub(super) fn weight_tile<S: ByteLanes>(
 ) {
     match S::HAS_WIDE_REGISTERS {
         true => weight_tile_of::<S, TILE_ROWS>(simd, x, weight, place, scratch),
-        false => weight_tile_of::<S, 3>(simd, x, weight, place, scratch),
+        false => weight_tile_of::<S, FEWER_ROWS>(simd, x, weight, place, scratch),
     }
 }
 
@@ -108,7 +91,7 @@ fn weight_tile_of<S: ByteLanes, const M: usize>(
     (tile, first_col): (&mut TileMut<'_>, usize),
     Scratch { panel, rows }: &mut Scratch,
 ) {
-    let mut pending = [[[simd.splat(0.0); PANEL_VECTORS]; M]; TREE_DEPTH];
+    let mut pending = pending::<S, M>(simd);
     panel.resize((x.width * PANEL_VECTORS).max(panel.len()), Aligned::default());
     rows.resize((x.width * LANES).max(rows.len()), 0.0);
     let panel = &mut panel[..x.width * PANEL_VECTORS];
@@ -138,7 +121,6 @@ fn fill_panel<S: ByteLanes>(
     rows: &mut [f32],
 ) {
     let (width, row_bytes) = (weight.cols(), weight.row_bytes());
-    let num_chunks = width / LANES;
     for vector_idx in 0..PANEL_VECTORS {
         let first = weight_rows.len().min(vector_idx * LANES);
         let num_rows = (weight_rows.len() - first).min(LANES);
@@ -153,21 +135,9 @@ fn fill_panel<S: ByteLanes>(
                 SixteenRows::new(bytemuck::cast_slice(rows), 4 * width)
             }
         };
-        for chunk_idx in 0..num_chunks {
-            for quarter in 0..LANES / 4 {
-                let columns = simd.transpose(decoded, chunk_idx * LANE_BYTES + quarter * 16);
-                for i in 0..4 {
-                    let lane = quarter * 4 + i;
-                    let at = (lane * num_chunks + chunk_idx) * PANEL_VECTORS + vector_idx;
-                    simd.store_i32s(columns[i], bytemuck::cast_mut(&mut panel[at].0));
-                }
-            }
-        }
+        pack_columns(simd, decoded, vector_idx, panel);
     }
 }
-
-/// Sums of some levels of the tree that wait for their neighbours.
-type Pending<S, const M: usize> = [[[<S as Simd>::F32s; PANEL_VECTORS]; M]; TREE_DEPTH];
 
 /// Multiplies a tile of inputs with a panel, `M` rows at a time, and writes the rows and columns that exist.
 #[inline(always)]
@@ -193,58 +163,4 @@ fn product<S: ByteLanes, const M: usize>(
             }
         }
     }
-}
-
-/// Sums of rows `first..first + M` of a tile of inputs with all columns of a panel. Loops over indices, because
-/// closures would not be compiled with the instruction set.
-#[inline(always)]
-fn outer_products<S: ByteLanes, const M: usize>(
-    simd: S,
-    (inputs, first): (&[f32], usize),
-    panel: &[Aligned],
-    pending: &mut Pending<S, M>,
-) -> [[S::F32s; PANEL_VECTORS]; M] {
-    let (inputs, _) = inputs.as_chunks::<TILE_ROWS>();
-    let (panel, _) = panel.as_chunks::<PANEL_VECTORS>();
-    let num_chunks = panel.len() / LANES;
-    let mut sums = [[simd.splat(0.0); PANEL_VECTORS]; M];
-    for n in 0..LANES {
-        let at = LANE_ORDER[n] * num_chunks;
-        sums = lane_sums::<S, M>(simd, (&inputs[at..at + num_chunks], first), &panel[at..at + num_chunks]);
-        // As many levels of the tree are complete as n has ones at its end.
-        let num_complete = n.trailing_ones() as usize;
-        for level in &pending[..num_complete] {
-            for i in 0..M {
-                for j in 0..PANEL_VECTORS {
-                    sums[i][j] = simd.add(level[i][j], sums[i][j]);
-                }
-            }
-        }
-        if let Some(level) = pending.get_mut(num_complete) {
-            for i in 0..M {
-                level[i] = sums[i];
-            }
-        }
-    }
-    sums
-}
-
-/// The sums of one lane of the dot products.
-#[inline(always)]
-fn lane_sums<S: ByteLanes, const M: usize>(
-    simd: S,
-    (inputs, first): (&[[f32; TILE_ROWS]], usize),
-    panel: &[[Aligned; PANEL_VECTORS]],
-) -> [[S::F32s; PANEL_VECTORS]; M] {
-    let mut sums = [[simd.splat(0.0); PANEL_VECTORS]; M];
-    for (input, weights) in inputs.iter().zip(panel) {
-        let w = [simd.load(&weights[0].0), simd.load(&weights[1].0)];
-        for i in 0..M {
-            let x = simd.splat(input[first + i]);
-            for j in 0..PANEL_VECTORS {
-                sums[i][j] = simd.mul_add(x, w[j], sums[i][j]);
-            }
-        }
-    }
-    sums
 }

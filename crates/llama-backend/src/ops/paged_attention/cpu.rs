@@ -4,19 +4,22 @@
 //! [`CHUNK_LEN`] positions of the sequence, each is reduced by itself, and they are merged from the first to the
 //! last; so neither the block table nor the batch, nor how the prompt was cut, shows in the bits.
 
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, bail};
 
-use super::{AttentionScope, PagedLayout, PagedSpan};
+use super::{
+    AttentionScope, PagedLayout, PagedSpan,
+    run::{self, Run, RunState},
+};
 use crate::{
     ops::rows::Rows,
     parallel::{Pool, TileMut, for_each_tile},
-    simd::{Kernel, LANES, Simd, axpy, dispatch, dot, exp, exp_in_place},
+    simd::{ByteLanes, Kernel, LANES, Simd, axpy, dispatch, dot, exp, exp_in_place},
 };
 
 /// Positions that are reduced together before they are merged with those before.
-const CHUNK_LEN: usize = 128;
+pub(super) const CHUNK_LEN: usize = 128;
 
 pub(super) struct PagedAttentionCpu<'a> {
     pub(super) layout: &'a PagedLayout,
@@ -63,13 +66,33 @@ impl CustomOp3 for PagedAttentionCpu<'_> {
 
 /// # Shapes
 /// `q`: `[t, h, d]`; `keys` and `values`: `[n * p, g, d]`; `heads`: `(h, g, d)`.
-struct Problem<'a> {
-    q: &'a [f32],
-    keys: &'a [f32],
-    values: &'a [f32],
+pub(super) struct Problem<'a> {
+    pub(super) q: &'a [f32],
+    pub(super) keys: &'a [f32],
+    pub(super) values: &'a [f32],
     layout: &'a PagedLayout,
-    scope: AttentionScope,
-    heads: (usize, usize, usize),
+    pub(super) scope: AttentionScope,
+    pub(super) heads: (usize, usize, usize),
+}
+
+impl Problem<'_> {
+    /// Position of a row of the batch in its sequence.
+    #[inline(always)]
+    pub(super) fn position(&self, span_idx: usize, row_idx: usize) -> usize {
+        let span = &self.layout.spans()[span_idx];
+        span.first_position + row_idx - span.rows.start
+    }
+
+    /// Slot of the cache that holds a position of a span's sequence.
+    #[inline(always)]
+    pub(super) fn slot(&self, span_idx: usize, position: usize) -> usize {
+        self.layout.slot(&self.layout.spans()[span_idx], position)
+    }
+}
+
+thread_local! {
+    /// Memory for runs of rows; kept, so that no step allocates.
+    static RUN: RefCell<RunState> = RefCell::default();
 }
 
 struct AttentionTile<'a> {
@@ -80,22 +103,28 @@ struct AttentionTile<'a> {
 impl Kernel for AttentionTile<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: ByteLanes>(mut self, simd: S) {
         let (h, g, d) = self.problem.heads;
-        let group_width = h / g * d;
-        let kv_head_idx = self.tile.cols.start / group_width;
+        let kv_head_idx = self.tile.cols.start / (h / g * d);
         let mut state = RowState::new(h / g, d);
         let spans = self.problem.layout.spans();
-        let first_row = self.tile.rows.start;
-        let mut span_idx = spans.partition_point(|span| span.rows.end <= first_row);
-        for i in 0..self.tile.rows.len() {
-            let row_idx = first_row + i;
-            if row_idx >= spans[span_idx].rows.end {
-                span_idx += 1;
+        let mut row_idx = self.tile.rows.start;
+        let mut span_idx = spans.partition_point(|span| span.rows.end <= row_idx);
+        while row_idx < self.tile.rows.end {
+            let rows = row_idx..spans[span_idx].rows.end.min(self.tile.rows.end);
+            row_idx = rows.end;
+            if rows.len() >= run::FEWEST_ROWS && run::fits(d) {
+                let mut state = RUN.take();
+                let run = Run { span_idx, rows, kv_head_idx };
+                state.attend(simd, self.problem, &run, &mut self.tile);
+                RUN.set(state);
+            } else {
+                for row_idx in rows {
+                    state.attend(simd, self.problem, Row { span: &spans[span_idx], row_idx, kv_head_idx });
+                    state.write(self.tile.row_mut(row_idx - self.tile.rows.start));
+                }
             }
-            let row = Row { span: &spans[span_idx], row_idx, kv_head_idx };
-            state.attend(simd, self.problem, row);
-            state.write(self.tile.row_mut(i));
+            span_idx += 1;
         }
     }
 }
@@ -171,15 +200,9 @@ impl RowState {
         let len = chunk.len();
         self.chunk_mixed.fill(0.0);
         for (head_idx, scores) in self.scores.chunks_exact_mut(CHUNK_LEN).enumerate() {
-            let scores = &mut scores[..len];
-            let chunk_maximum = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let chunk_sum = exp_in_place(simd, scores, chunk_maximum);
-            let maximum = self.maxima[head_idx].max(chunk_maximum);
-            let [old, new] = exp_two(simd, self.maxima[head_idx] - maximum, chunk_maximum - maximum);
-            self.sums[head_idx] = self.sums[head_idx] * old + chunk_sum * new;
-            self.maxima[head_idx] = maximum;
-            scale(&mut self.mixed[head_idx * d..(head_idx + 1) * d], old);
-            scale(scores, new);
+            let (maximum, sum) = (&mut self.maxima[head_idx], &mut self.sums[head_idx]);
+            let mixed = &mut self.mixed[head_idx * d..(head_idx + 1) * d];
+            fold_chunk(simd, &mut scores[..len], (maximum, sum), mixed);
         }
         for (j, position) in chunk.enumerate() {
             let slot = problem.layout.slot(row.span, position);
@@ -205,6 +228,39 @@ impl RowState {
     }
 }
 
+/// Takes a chunk's scores in: the maximum and the sum of exponentials go on, what was mixed before is scaled, and the
+/// scores become the weights of the chunk's values.
+#[inline(always)]
+pub(super) fn fold_chunk<S: Simd>(
+    simd: S,
+    scores: &mut [f32],
+    (maximum, sum): (&mut f32, &mut f32),
+    mixed: &mut [f32],
+) {
+    let chunk_maximum = largest(simd, scores);
+    let chunk_sum = exp_in_place(simd, scores, chunk_maximum);
+    let new_maximum = maximum.max(chunk_maximum);
+    let [old, new] = exp_two(simd, *maximum - new_maximum, chunk_maximum - new_maximum);
+    *sum = *sum * old + chunk_sum * new;
+    *maximum = new_maximum;
+    scale(mixed, old);
+    scale(scores, new);
+}
+
+/// The largest value that is a number.
+#[inline(always)]
+fn largest<S: Simd>(simd: S, values: &[f32]) -> f32 {
+    let (chunks, tail) = values.as_chunks::<LANES>();
+    let mut lanes = simd.splat(f32::NEG_INFINITY);
+    for chunk in chunks {
+        lanes = simd.max(simd.load(chunk), lanes);
+    }
+    let mut largest = [0.0; LANES];
+    simd.store(lanes, &mut largest);
+    largest.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[inline(always)]
 fn scale(values: &mut [f32], factor: f32) {
     for value in values {
         *value *= factor;

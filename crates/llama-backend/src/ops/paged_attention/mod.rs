@@ -3,6 +3,7 @@
 mod cpu;
 mod layout;
 mod reference;
+mod run;
 
 use candle_core::Tensor;
 
@@ -181,6 +182,23 @@ mod tests {
             block_len in 1usize..33, window in prop::option::of(1usize..80),
         ) {
             check(&case((g * ratio, g, d), &spans, block_len, window));
+        }
+
+        #[test]
+        fn a_row_does_not_depend_on_its_neighbours(
+            g in 1usize..3, ratio in 1usize..8, d in prop::sample::select(vec![16usize, 20, 32, 64, 80, 128]),
+            first in 0usize..300, len in 1usize..70, block_len in 1usize..33,
+            window in prop::option::of(1usize..200),
+        ) {
+            let mut case = case((g * ratio, g, d), &[(first, len)], block_len, window);
+            let bits = |case: &Case| run(case, Kernels::Native).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            let whole = bits(&case);
+            let blocks = &case.layout.spans()[0].blocks;
+            let alone = (0..len).map(|row| {
+                PagedSpan { rows: row..row + 1, first_position: first + row, blocks: blocks.clone() }
+            });
+            case.layout = PagedLayout::new(alone.collect(), block_len).unwrap();
+            prop_assert!(whole == bits(&case));
         }
     }
 }
