@@ -1,22 +1,20 @@
 //! Many neighbouring rows of one sequence at once, as a prompt has them: scores as outer products, and values mixed in
-//! registers. The bits are those of [`super::cpu::RowState`], row by row.
+//! registers. The bits are those of `cpu.rs`, which goes row by row.
 
 use std::ops::Range;
 
-use super::cpu::{CHUNK_LEN, Problem, fold_chunk};
+use super::cpu::{CHUNK_LEN, MIXED_VECTORS, Merged, Problem, largest};
 use crate::{
     ops::outer::{
         Aligned, FEWER_ROWS, PANEL_COLS, PANEL_VECTORS, TILE_ROWS, outer_products, pack_columns, pack_row,
         pending,
     },
     parallel::TileMut,
-    simd::{ByteLanes, LANES, SixteenRows, axpy},
+    simd::{ByteLanes, LANES, SixteenRows, axpy, exp_in_place},
 };
 
 /// Fewer rows do not outweigh the rearrangement of the keys.
 pub(super) const FEWEST_ROWS: usize = 4;
-/// Vectors of a value that are mixed at once.
-const MIXED_VECTORS: usize = 4;
 
 /// Rows `rows` of the batch, all of span `span_idx`, for one KV head.
 #[derive(Clone)]
@@ -31,8 +29,8 @@ pub(super) struct Run {
 ///
 /// # Shapes
 /// q queries. `queries`: `[tiles, LANES, d / LANES, TILE_ROWS]`; `keys`: `[CHUNK_LEN / PANEL_COLS, LANES, d / LANES,
-/// PANEL_COLS]`; `rows`: `[LANES, d]`; `values`: `[CHUNK_LEN, d]`; `scores`: `[q, CHUNK_LEN]`; `mixed`, `chunk_mixed`:
-/// `[q, d]`; `maxima`, `sums`: `[q]`.
+/// PANEL_COLS]`; `rows`: `[LANES, d]`; `values`: `[CHUNK_LEN, d]`; `scores`: `[q, CHUNK_LEN]`; `mixed`: `[q, d]`,
+/// the chunk's; `statistics`: `[q]`, the chunk's maximum and sum; `merged`: of q heads.
 #[derive(Default)]
 pub(super) struct RunState {
     queries: Vec<f32>,
@@ -41,9 +39,8 @@ pub(super) struct RunState {
     values: Vec<Aligned>,
     scores: Vec<f32>,
     mixed: Vec<f32>,
-    chunk_mixed: Vec<f32>,
-    maxima: Vec<f32>,
-    sums: Vec<f32>,
+    statistics: Vec<(f32, f32)>,
+    merged: Merged,
 }
 
 /// Whether heads of size `d` can go this way.
@@ -77,10 +74,7 @@ impl RunState {
         for (i, row_idx) in run.rows.clone().enumerate() {
             let y = tile.row_mut(row_idx - tile.rows.start);
             for (j, y) in y.chunks_exact_mut(d).enumerate() {
-                let query = i * num_heads + j;
-                for (y, mixed) in y.iter_mut().zip(&self.mixed[query * d..(query + 1) * d]) {
-                    *y = mixed / self.sums[query];
-                }
+                self.merged.write_head(i * num_heads + j, y);
             }
         }
     }
@@ -91,15 +85,10 @@ impl RunState {
         let (h, g, d) = problem.heads;
         let num_heads = h / g;
         let num_queries = run.rows.len() * num_heads;
-        let resized = |values: &mut Vec<f32>, len: usize, value: f32| {
-            values.clear();
-            values.resize(len, value);
-        };
-        resized(&mut self.maxima, num_queries, f32::NEG_INFINITY);
-        resized(&mut self.sums, num_queries, 0.0);
-        resized(&mut self.mixed, num_queries * d, 0.0);
-        resized(&mut self.queries, num_queries.div_ceil(TILE_ROWS) * TILE_ROWS * d, 0.0);
-        self.chunk_mixed.resize(num_queries * d, 0.0);
+        self.merged.clear(num_queries, d);
+        self.queries.clear();
+        self.queries.resize(num_queries.next_multiple_of(TILE_ROWS) * d, 0.0);
+        self.mixed.resize((num_queries * d).max(self.mixed.len()), 0.0);
         self.scores.resize(num_queries.next_multiple_of(TILE_ROWS) * CHUNK_LEN, 0.0);
         self.keys.resize(CHUNK_LEN * d / LANES, Aligned::default());
         self.values.resize(CHUNK_LEN * d / LANES, Aligned::default());
@@ -186,15 +175,14 @@ impl RunState {
     #[inline(always)]
     fn mix<S: ByteLanes>(&mut self, simd: S, problem: &Problem<'_>, run: &Run, start: usize) {
         let (h, g, d) = problem.heads;
-        let (num_heads, num_queries) = (h / g, self.sums.len());
-        self.chunk_mixed.fill(0.0);
+        let num_heads = h / g;
+        let num_queries = run.rows.len() * num_heads;
+        self.mixed[..num_queries * d].fill(0.0);
+        self.statistics.clear();
         for query in 0..num_queries {
-            let seen = problem.seen(run, query / num_heads, start);
-            if !seen.is_empty() {
-                let scores = &mut self.scores[query * CHUNK_LEN..][seen];
-                let (maximum, sum) = (&mut self.maxima[query], &mut self.sums[query]);
-                fold_chunk(simd, scores, (maximum, sum), &mut self.mixed[query * d..(query + 1) * d]);
-            }
+            let scores = &mut self.scores[query * CHUNK_LEN..][problem.seen(run, query / num_heads, start)];
+            let maximum = largest(simd, scores);
+            self.statistics.push((maximum, exp_in_place(simd, scores, maximum)));
         }
         let at_once = if S::HAS_WIDE_REGISTERS { 6 } else { 1 };
         let mut query = 0;
@@ -221,19 +209,15 @@ impl RunState {
         for query in 0..num_queries {
             // Not where nothing was seen: adding zero would turn a minus zero.
             if !problem.seen(run, query / num_heads, start).is_empty() {
-                let values = query * d..(query + 1) * d;
-                for (mixed, chunk_mixed) in
-                    self.mixed[values.clone()].iter_mut().zip(&self.chunk_mixed[values])
-                {
-                    *mixed += chunk_mixed;
-                }
+                let mixed = &self.mixed[query * d..(query + 1) * d];
+                self.merged.merge_head(simd, query, self.statistics[query], mixed);
             }
         }
     }
 
     #[inline(always)]
     fn mix_one<S: ByteLanes>(&mut self, simd: S, (query, d): (usize, usize), positions: Range<usize>) {
-        let mixed = &mut self.chunk_mixed[query * d..(query + 1) * d];
+        let mixed = &mut self.mixed[query * d..(query + 1) * d];
         for position in positions {
             let weight = self.scores[query * CHUNK_LEN + position];
             let value = &self.values[position * d / LANES..][..d / LANES];
@@ -273,7 +257,7 @@ impl RunState {
     ) {
         let mut sums = [[simd.splat(0.0); V]; Q];
         for i in 0..Q {
-            let mixed = self.chunk_mixed[(query + i) * d + vector * LANES..].as_chunks::<LANES>().0;
+            let mixed = self.mixed[(query + i) * d + vector * LANES..].as_chunks::<LANES>().0;
             for j in 0..V {
                 sums[i][j] = simd.load(&mixed[j]);
             }
@@ -290,7 +274,7 @@ impl RunState {
             }
         }
         for i in 0..Q {
-            let mixed = self.chunk_mixed[(query + i) * d + vector * LANES..].as_chunks_mut::<LANES>().0;
+            let mixed = self.mixed[(query + i) * d + vector * LANES..].as_chunks_mut::<LANES>().0;
             for j in 0..V {
                 simd.store(sums[i][j], &mut mixed[j]);
             }
