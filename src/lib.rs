@@ -38,3 +38,8 @@ pub mod prelude {
     pub use llama_models::Quantization;
     pub use llama_runtime::{CandleEngine, EngineOptions};
 }
+
+/// The README's code, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
