@@ -57,10 +57,10 @@ pub(super) fn pack_columns<S: ByteLanes>(
     for chunk_idx in 0..num_chunks {
         for quarter in 0..LANES / 4 {
             let columns = simd.transpose(rows, chunk_idx * LANE_BYTES + quarter * 16);
-            for i in 0..4 {
+            for (i, column) in columns.into_iter().enumerate() {
                 let lane = quarter * 4 + i;
                 let at = (lane * num_chunks + chunk_idx) * PANEL_VECTORS + vector_idx;
-                simd.store_i32s(columns[i], bytemuck::cast_mut(&mut panel[at].0));
+                simd.store_i32s(column, bytemuck::cast_mut(&mut panel[at].0));
             }
         }
     }
@@ -85,8 +85,8 @@ pub(super) fn outer_products<S: ByteLanes, const M: usize>(
     let (panel, _) = panel.as_chunks::<PANEL_VECTORS>();
     let num_chunks = panel.len() / LANES;
     let mut sums = [[simd.splat(0.0); PANEL_VECTORS]; M];
-    for n in 0..LANES {
-        let at = LANE_ORDER[n] * num_chunks;
+    for (n, lane) in LANE_ORDER.into_iter().enumerate() {
+        let at = lane * num_chunks;
         sums = lane_sums::<S, M>(simd, (&inputs[at..at + num_chunks], first), &panel[at..at + num_chunks]);
         // As many levels of the tree are complete as n has ones at its end.
         let num_complete = n.trailing_ones() as usize;
@@ -98,9 +98,7 @@ pub(super) fn outer_products<S: ByteLanes, const M: usize>(
             }
         }
         if let Some(level) = pending.get_mut(num_complete) {
-            for i in 0..M {
-                level[i] = sums[i];
-            }
+            *level = sums;
         }
     }
     sums

@@ -150,15 +150,15 @@ fn product<S: ByteLanes, const M: usize>(
 ) {
     for first in (0..rows.len()).step_by(M) {
         let sums = outer_products::<S, M>(simd, (inputs, first), panel, pending);
-        for i in 0..M.min(rows.len() - first) {
+        for (i, sums) in sums.iter().enumerate().take(rows.len() - first) {
             let row = &mut tile.row_mut(rows.start + first + i)[cols.clone()];
             let (vectors, tail) = row.as_chunks_mut::<LANES>();
             for j in 0..vectors.len().min(PANEL_VECTORS) {
-                simd.store(sums[i][j], &mut vectors[j]);
+                simd.store(sums[j], &mut vectors[j]);
             }
             if !tail.is_empty() {
                 let mut padded = [0.0; LANES];
-                simd.store(sums[i][vectors.len()], &mut padded);
+                simd.store(sums[vectors.len()], &mut padded);
                 tail.copy_from_slice(&padded[..tail.len()]);
             }
         }

@@ -159,11 +159,11 @@ impl RunState {
             for (tile_idx, queries) in self.queries.chunks_exact(TILE_ROWS * d).enumerate() {
                 for first in (0..TILE_ROWS).step_by(M) {
                     let sums = outer_products::<S, M>(simd, (queries, first), panel, &mut pending);
-                    for i in 0..M {
+                    for (i, sums) in sums.into_iter().enumerate() {
                         let at = (tile_idx * TILE_ROWS + first + i) * CHUNK_LEN + panel_idx * PANEL_COLS;
                         let scores = self.scores[at..at + PANEL_COLS].as_chunks_mut::<LANES>().0;
                         for j in 0..PANEL_VECTORS {
-                            simd.store(simd.mul(sums[i][j], scale), &mut scores[j]);
+                            simd.store(simd.mul(sums[j], scale), &mut scores[j]);
                         }
                     }
                 }
@@ -256,10 +256,10 @@ impl RunState {
         positions: Range<usize>,
     ) {
         let mut sums = [[simd.splat(0.0); V]; Q];
-        for i in 0..Q {
+        for (i, sums) in sums.iter_mut().enumerate() {
             let mixed = self.mixed[(query + i) * d + vector * LANES..].as_chunks::<LANES>().0;
             for j in 0..V {
-                sums[i][j] = simd.load(&mixed[j]);
+                sums[j] = simd.load(&mixed[j]);
             }
         }
         let (weights, _) = self.scores[query * CHUNK_LEN..].as_chunks::<CHUNK_LEN>();
@@ -273,10 +273,10 @@ impl RunState {
                 }
             }
         }
-        for i in 0..Q {
+        for (i, sums) in sums.into_iter().enumerate() {
             let mixed = self.mixed[(query + i) * d + vector * LANES..].as_chunks_mut::<LANES>().0;
             for j in 0..V {
-                simd.store(sums[i][j], &mut mixed[j]);
+                simd.store(sums[j], &mut mixed[j]);
             }
         }
     }
