@@ -6,7 +6,7 @@ use clap::Parser;
 use llama_hub::TerminalProgress;
 use llama_rs::{
     backend::ops::linear::Activations,
-    kv::{CacheConfig, PagedCache},
+    kv::PagedCache,
     models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Span},
     prelude::*,
 };
@@ -35,15 +35,7 @@ fn perplexity(path: &Path, activations: Activations, tokens: &[u32]) -> anyhow::
     let backend = Device::Cpu.backend()?;
     let options = DecoderOptions { activations, ..DecoderOptions::default() };
     let decoder = Decoder::new(&Checkpoint::open(path)?, &*backend, options)?;
-    let model = decoder.config();
-    let config = CacheConfig {
-        num_layers: model.num_hidden_layers,
-        num_kv_heads: model.attention.num_key_value_heads,
-        head_dim: model.attention.head_dim,
-        num_blocks: 1,
-        block_len: WINDOW,
-        dtype: decoder.dtype(),
-    };
+    let config = decoder.cache_config(1, WINDOW);
     let mut cache = PagedCache::new(config, &*backend)?;
     let (mut losses, output) = (Vec::new(), Output::AllLogits);
     for tokens in tokens.chunks(WINDOW) {

@@ -14,7 +14,7 @@ use candle_core::{D, Tensor};
 use llama_hub::{Cache, KnownModel};
 use llama_rs::{
     backend::{Device, ops::linear::Activations, weight::WeightDtype},
-    kv::{BlockPool, CacheConfig, Holder, PagedCache},
+    kv::{BlockPool, Holder, PagedCache},
     models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Span},
     tokenizer::{AddSpecial, ParseSpecial, Tokenizer},
 };
@@ -36,15 +36,7 @@ impl Model {
         let checkpoint = Checkpoint::open(path).unwrap();
         let options = DecoderOptions { activations: Activations::Exact, ..DecoderOptions::default() };
         let decoder = Decoder::new(&checkpoint, &*backend, options).unwrap();
-        let config = decoder.config();
-        let config = CacheConfig {
-            num_layers: config.num_hidden_layers,
-            num_kv_heads: config.attention.num_key_value_heads,
-            head_dim: config.attention.head_dim,
-            num_blocks: 64,
-            block_len: 16,
-            dtype: decoder.dtype(),
-        };
+        let config = decoder.cache_config(64, 16);
         let pool = BlockPool::new(config.num_blocks, config.block_len);
         Self { cache: PagedCache::new(config, &*backend).unwrap(), decoder, pool }
     }

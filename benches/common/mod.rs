@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use llama_hub::{Cache, DEFAULT_MODEL, KnownModel};
 use llama_rs::{
     backend::{Device, parallel::Pool, simd::Isa},
-    kv::{BlockPool, BlockTable, CacheConfig, Holder, PagedCache},
+    kv::{BlockPool, BlockTable, Holder, PagedCache},
     models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Span},
 };
 
@@ -98,16 +98,8 @@ impl Workload {
         let backend = Device::Cpu.backend()?;
         let checkpoint = Checkpoint::open(path)?;
         let decoder = Decoder::new(&checkpoint, &*backend, DecoderOptions::default())?;
-        let config = decoder.config();
-        let vocab_size = u32::try_from(config.vocab_size)?;
-        let cache = CacheConfig {
-            num_layers: config.num_hidden_layers,
-            num_kv_heads: config.attention.num_key_value_heads,
-            head_dim: config.attention.head_dim,
-            num_blocks: num_sequences * max_len.div_ceil(BLOCK_LEN),
-            block_len: BLOCK_LEN,
-            dtype: decoder.dtype(),
-        };
+        let vocab_size = u32::try_from(decoder.config().vocab_size)?;
+        let cache = decoder.cache_config(num_sequences * max_len.div_ceil(BLOCK_LEN), BLOCK_LEN);
         let mut pool = BlockPool::new(cache.num_blocks, BLOCK_LEN);
         Ok(Self {
             cache: PagedCache::new(cache, &*backend)?,

@@ -9,7 +9,7 @@ use llama_backend::{
     Device,
     weight::{WeightDtype, decode_row},
 };
-use llama_kv::{CacheConfig, PagedCache};
+use llama_kv::PagedCache;
 use llama_models::{Batch, Checkpoint, Decoder, DecoderOptions, ModelError, Output, Quantization, Span};
 use support::{FAMILIES, Weight, gguf_bytes, gguf_metadata, weights, write};
 use tempfile::TempDir;
@@ -144,15 +144,7 @@ fn logits(checkpoint: &Checkpoint) -> Vec<f32> {
     let backend = Device::Cpu.backend().expect("there is always a CPU");
     let options = DecoderOptions { dtype: Some(DType::F32), ..DecoderOptions::default() };
     let decoder = Decoder::new(checkpoint, &*backend, options).expect("valid");
-    let config = decoder.config();
-    let cache = CacheConfig {
-        num_layers: config.num_hidden_layers,
-        num_kv_heads: config.attention.num_key_value_heads,
-        head_dim: config.attention.head_dim,
-        num_blocks: 1,
-        block_len: 16,
-        dtype: decoder.dtype(),
-    };
+    let cache = decoder.cache_config(1, 16);
     let mut cache = PagedCache::new(cache, &*backend).expect("small");
     let span = Span {
         tokens: (0..16).map(|i| 5 + 61 * i).collect(),

@@ -152,7 +152,7 @@ impl Inner {
     /// The work that a request asks for, and the streams that tell of it.
     fn generate_job(
         &self,
-        request: GenerateRequest,
+        mut request: GenerateRequest,
         num_samples: usize,
     ) -> Result<(GenerateJob, Vec<TokenStream>), EngineError> {
         let arrived = Instant::now();
@@ -162,11 +162,13 @@ impl Inner {
         if num_samples > self.max_waiting {
             return Err(EngineError::Overloaded { limit: self.max_waiting });
         }
-        let (context, add) = match request.context.clone() {
+        let (context, add) = match request.context.take() {
             Some(handle) => (Some((handle.id_in(self.loaded.engine)?, handle)), AddSpecial::No),
             None => (None, AddSpecial::Yes),
         };
-        let tokens = self.tokens(request.prompt.clone(), add)?;
+        // What is left of the request is cloned for each sample.
+        let prompt = std::mem::replace(&mut request.prompt, Prompt::Tokens(Vec::new()));
+        let tokens = self.tokens(prompt, add)?;
         let prompt_len = tokens.len() + context.as_ref().map_or(0, |(_, handle)| handle.len());
         if request.max_tokens == Some(0) {
             return Err(invalid("max_tokens", "0, expected at least 1"));
@@ -176,13 +178,9 @@ impl Inner {
             return Err(invalid("stop", "an empty text would end every answer"));
         }
         let priority = request.priority;
-        // Without a seed each sample still needs one that differs from the others'.
-        let seed = request.sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         let (mut samples, mut streams) = (Vec::new(), Vec::new());
         for i in 0..num_samples {
-            let mut request = request.clone();
-            request.sampling.seed = Some(seed);
-            let (sample, stream) = self.sample(request.for_sample(i), prompt_len, arrived)?;
+            let (sample, stream) = self.sample(request.clone().for_sample(i), prompt_len, arrived)?;
             samples.push(sample);
             streams.push(stream);
         }

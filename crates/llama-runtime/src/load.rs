@@ -13,7 +13,7 @@ use std::{
 use futures_channel::oneshot;
 use llama_backend::Backend;
 use llama_engine::EngineInfo;
-use llama_kv::{BlockPool, CacheConfig, PagedCache};
+use llama_kv::{BlockPool, PagedCache};
 use llama_models::{Checkpoint, Decoder, DecoderConfig, DecoderOptions, checkpoint::TensorProgress};
 
 use crate::{
@@ -160,14 +160,7 @@ fn allocate(
     let config = decoder.config();
     let model_len = config.max_position_embeddings;
     let num_blocks = options.num_blocks(options.context_len_for(model_len));
-    let cache = CacheConfig {
-        num_layers: config.num_hidden_layers,
-        num_kv_heads: config.attention.num_key_value_heads,
-        head_dim: config.attention.head_dim,
-        num_blocks,
-        block_len: options.block_len,
-        dtype: decoder.dtype(),
-    };
+    let cache = decoder.cache_config(num_blocks, options.block_len);
     let per_block = cache.bytes_per_token().checked_mul(options.block_len);
     let total = per_block.and_then(|bytes| bytes.checked_mul(num_blocks)).filter(|&bytes| bytes < 1 << 46);
     if total.is_none() || u32::try_from(num_blocks * options.block_len).is_err() {

@@ -17,7 +17,7 @@ impl Checkpoint {
             hash.update(format!("\n{tensor:?}\n"));
             hash.update(tensor.bytes());
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", hash.finalize())
     }
 }
 

@@ -8,7 +8,7 @@ use llama_backend::{
     },
     weight::Weight,
 };
-use llama_kv::PagedCache;
+use llama_kv::{CacheConfig, PagedCache};
 
 use super::layer::{Layer, Step};
 use crate::{Batch, DecoderConfig, ModelError, Output, Outputs};
@@ -35,6 +35,18 @@ impl Decoder {
     /// Dtype of activations.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// A cache for this decoder: `num_blocks` blocks of `block_len` tokens each, in the dtype of its activations.
+    pub fn cache_config(&self, num_blocks: usize, block_len: usize) -> CacheConfig {
+        CacheConfig {
+            num_layers: self.config.num_hidden_layers,
+            num_kv_heads: self.config.attention.num_key_value_heads,
+            head_dim: self.config.attention.head_dim,
+            num_blocks,
+            block_len,
+            dtype: self.dtype,
+        }
     }
 
     /// Runs one step: writes the keys and values of all new tokens into the cache and returns what each span wants.

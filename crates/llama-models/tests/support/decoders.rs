@@ -5,7 +5,7 @@ use std::{path::Path, sync::LazyLock};
 
 use candle_core::Tensor;
 use llama_backend::{Device, ops::Kernels};
-use llama_kv::{CacheConfig, PagedCache};
+use llama_kv::PagedCache;
 use llama_models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Outputs, Span};
 use serde_json::{Value, json};
 
@@ -41,15 +41,7 @@ fn open(dir: &Path, kernels: Kernels) -> Decoder {
 
 /// An empty cache for a decoder.
 pub(crate) fn cache(decoder: &Decoder, num_blocks: usize, block_len: usize) -> PagedCache {
-    let config = decoder.config();
-    let cache = CacheConfig {
-        num_layers: config.num_hidden_layers,
-        num_kv_heads: config.attention.num_key_value_heads,
-        head_dim: config.attention.head_dim,
-        num_blocks,
-        block_len,
-        dtype: decoder.dtype(),
-    };
+    let cache = decoder.cache_config(num_blocks, block_len);
     let backend = Device::Cpu.backend().expect("there is always a CPU");
     PagedCache::new(cache, &*backend).expect("it is small")
 }

@@ -1,6 +1,6 @@
 //! The file of a session: written whole or not at all, and read with suspicion.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{collections::HashMap, fs, io, iter, path::Path};
 
 use candle_core::{Device, Tensor, safetensors::Load};
 use llama_engine::EngineError;
@@ -18,15 +18,19 @@ fn name(layer_idx: usize, part: &str) -> String {
     format!("layers.{layer_idx}.{part}")
 }
 
+/// Every tensor of a session under its name in the file, in the order of the checksum.
+fn named<'a>(tokens: &'a Tensor, layers: &'a [(Tensor, Tensor)]) -> Vec<(String, &'a Tensor)> {
+    let layers = layers.iter().enumerate();
+    let layers =
+        layers.flat_map(|(i, (keys, values))| [(name(i, "keys"), keys), (name(i, "values"), values)]);
+    iter::once(("tokens".to_owned(), tokens)).chain(layers).collect()
+}
+
 pub(super) fn write(path: &Path, snapshot: &Snapshot, fingerprint: &str) -> Result<(), SessionError> {
     let failed = |source| SessionError::Io { path: path.to_owned(), source };
     let tokens = Tensor::new(snapshot.tokens.as_slice(), &Device::Cpu).map_err(model)?; // [n]
-    let mut tensors = vec![("tokens".to_owned(), &tokens)];
-    for (layer_idx, (keys, values)) in snapshot.layers.iter().enumerate() {
-        tensors.push((name(layer_idx, "keys"), keys));
-        tensors.push((name(layer_idx, "values"), values));
-    }
-    let checksum = checksum(tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor)), fingerprint);
+    let tensors = named(&tokens, &snapshot.layers);
+    let checksum = checksum(&tensors, fingerprint);
     let metadata = HashMap::from(
         [("format", FORMAT), ("version", VERSION), ("model", fingerprint), ("sha256", &checksum)]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
@@ -73,13 +77,7 @@ pub(super) fn read(path: &Path, fingerprint: &str, shape: Shape) -> Result<Snaps
     let tokens = take("tokens")?;
     let layers = (0..shape.num_layers).map(|i| Ok((take(&name(i, "keys"))?, take(&name(i, "values"))?)));
     let layers: Vec<(Tensor, Tensor)> = layers.collect::<Result<_, SessionError>>()?;
-    let mut tensors = vec![("tokens".to_owned(), &tokens)];
-    for (layer_idx, (keys, values)) in layers.iter().enumerate() {
-        tensors.push((name(layer_idx, "keys"), keys));
-        tensors.push((name(layer_idx, "values"), values));
-    }
-    let found = checksum(tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor)), fingerprint);
-    if found != field("sha256") {
+    if checksum(&named(&tokens, &layers), fingerprint) != field("sha256") {
         return Err(damaged("the checksum does not match".to_owned()));
     }
     let tokens = tokens.to_vec1().map_err(|_| damaged(format!("tokens of {:?}", tokens.shape())))?;
@@ -89,14 +87,14 @@ pub(super) fn read(path: &Path, fingerprint: &str, shape: Shape) -> Result<Snaps
 }
 
 /// SHA-256 over version, model and every tensor, in hexadecimal.
-fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a Tensor)>, fingerprint: &str) -> String {
+fn checksum(tensors: &[(String, &Tensor)], fingerprint: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{VERSION} {fingerprint}"));
     for (name, tensor) in tensors {
         hash.update(format!("\n{name} {:?} {:?}\n", tensor.dtype(), tensor.dims()));
-        hash.update(View::data(tensor));
+        hash.update(View::data(*tensor));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 fn model(source: candle_core::Error) -> SessionError {

@@ -49,7 +49,7 @@ pub(super) fn fits(d: usize) -> bool {
 }
 
 impl RunState {
-    /// Computes a run and writes it to `tile`, whose first row is row `first_row` of the batch.
+    /// Computes a run and writes it to `tile`.
     #[inline(always)]
     pub(super) fn attend<S: ByteLanes>(
         &mut self,
@@ -66,8 +66,9 @@ impl RunState {
         let mut start = problem.scope.first_visible(first) / CHUNK_LEN * CHUNK_LEN;
         while start <= last {
             let visible = start.max(problem.scope.first_visible(first))..(start + CHUNK_LEN).min(last + 1);
-            self.gather(simd, problem, run, (start, visible.clone()));
-            self.score(simd, problem, (start, visible));
+            let len = visible.end - start;
+            self.gather(simd, problem, run, (start, visible));
+            self.score(simd, problem, len);
             self.mix(simd, problem, run, start);
             start += CHUNK_LEN;
         }
@@ -135,17 +136,12 @@ impl RunState {
         }
     }
 
-    /// Scores of every query with every position of a chunk.
+    /// Scores of every query with the first `len` positions of a chunk.
     #[inline(always)]
-    fn score<S: ByteLanes>(
-        &mut self,
-        simd: S,
-        problem: &Problem<'_>,
-        (start, visible): (usize, Range<usize>),
-    ) {
+    fn score<S: ByteLanes>(&mut self, simd: S, problem: &Problem<'_>, len: usize) {
         match S::HAS_WIDE_REGISTERS {
-            true => self.score_by::<S, TILE_ROWS>(simd, problem, visible.end - start),
-            false => self.score_by::<S, FEWER_ROWS>(simd, problem, visible.end - start),
+            true => self.score_by::<S, TILE_ROWS>(simd, problem, len),
+            false => self.score_by::<S, FEWER_ROWS>(simd, problem, len),
         }
     }
 

@@ -83,6 +83,13 @@ pub(super) fn high_nibbles<S: ByteLanes>(simd: S, value: S::I32s) -> S::I32s {
     low_nibbles(simd, simd.shift(value, -4))
 }
 
+/// 32 bytes.
+#[inline(always)]
+pub(super) fn eight<S: ByteLanes>(simd: S, rows: SixteenRows<'_>, at: usize) -> [S::I32s; 8] {
+    let (low, high) = (simd.transpose(rows, at), simd.transpose(rows, at + 16));
+    [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
+}
+
 /// Sixteen bytes of two quants each: the lower halves are the first sixteen.
 #[inline(always)]
 fn nibbles<S: ByteLanes>(simd: S, rows: SixteenRows<'_>, at: usize) -> [S::I32s; 8] {
@@ -154,8 +161,7 @@ impl Format for Q8_0 {
     #[inline(always)]
     fn unpack<S: ByteLanes>(simd: S, rows: SixteenRows<'_>, at: usize, sink: &mut impl Sink<S>) {
         let scales = simd.halves_to_f32s(simd.gather(rows, at));
-        let (low, high) = (simd.transpose(rows, at + 2), simd.transpose(rows, at + 18));
-        let mut quants = [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]];
+        let mut quants = eight(simd, rows, at + 2);
         for i in 0..8 {
             // A signed byte plus 128.
             quants[i] = simd.xor(quants[i], simd.splat_i32s(i32::from_le_bytes([0x80; 4])));

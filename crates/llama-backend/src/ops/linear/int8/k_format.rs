@@ -2,7 +2,7 @@
 //!
 //! The block layouts are those of ggml (`ggml-quants.c` of llama.cpp).
 
-use super::format::{Format, Lanes, Sink, TwoScales, WithMinima, high_nibbles, low_nibbles};
+use super::format::{Format, Lanes, Sink, TwoScales, WithMinima, eight, high_nibbles, low_nibbles};
 use crate::simd::{ByteLanes, SixteenRows};
 
 pub(super) struct Q4K;
@@ -60,13 +60,6 @@ impl<S: ByteLanes> Header<S> {
     }
 }
 
-/// 32 bytes.
-#[inline(always)]
-fn eight<S: ByteLanes>(simd: S, rows: SixteenRows<'_>, at: usize) -> [S::I32s; 8] {
-    let (low, high) = (simd.transpose(rows, at), simd.transpose(rows, at + 16));
-    [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
-}
-
 #[inline(always)]
 fn split_nibbles<S: ByteLanes>(simd: S, bytes: [S::I32s; 8]) -> [[S::I32s; 8]; 2] {
     let (mut low, mut high) = (bytes, bytes);
@@ -95,17 +88,17 @@ impl Format for Q4K {
     }
 }
 
-/// Puts bit `group` of each byte of `fifth` where it counts 16.
+/// Adds the bits `mask` of `upper`, shifted to the left, or to the right if `left` is negative.
 #[inline(always)]
-fn with_fifth<S: ByteLanes>(
+fn with_upper<S: ByteLanes>(
     simd: S,
     mut quants: [S::I32s; 8],
-    fifth: &[S::I32s; 8],
-    group: usize,
+    upper: &[S::I32s; 8],
+    (left, mask): (i32, i32),
 ) -> [S::I32s; 8] {
     for i in 0..8 {
-        let bit = simd.and(simd.shift(fifth[i], -(group as i32)), simd.splat_i32s(0x0101_0101));
-        quants[i] = simd.xor(quants[i], simd.shift(bit, 4));
+        let bits = simd.and(simd.shift(upper[i], left), simd.splat_i32s(mask));
+        quants[i] = simd.xor(quants[i], bits);
     }
     quants
 }
@@ -123,26 +116,13 @@ impl Format for Q5K {
         for pair in 0..4 {
             let bytes = eight(simd, rows, at + 48 + 32 * pair);
             let [low, high] = split_nibbles(simd, bytes);
-            let (first, second) = (2 * pair, 2 * pair + 1);
-            header.send(simd, first, with_fifth(simd, low, &fifth, first), sink);
-            header.send(simd, second, with_fifth(simd, high, &fifth, second), sink);
+            for (group, quants) in [(2 * pair, low), (2 * pair + 1, high)] {
+                // Bit `group` of each byte counts 16.
+                let quants = with_upper(simd, quants, &fifth, (4 - group as i32, 0x1010_1010));
+                header.send(simd, group, quants, sink);
+            }
         }
     }
-}
-
-/// Puts bits `2 run..2 run + 2` of each byte of `upper` where they count 16 and 32.
-#[inline(always)]
-fn with_upper<S: ByteLanes>(
-    simd: S,
-    mut quants: [S::I32s; 8],
-    upper: &[S::I32s; 8],
-    run: usize,
-) -> [S::I32s; 8] {
-    for i in 0..8 {
-        let bits = simd.and(simd.shift(upper[i], 4 - 2 * run as i32), simd.splat_i32s(0x3030_3030));
-        quants[i] = simd.xor(quants[i], bits);
-    }
-    quants
 }
 
 impl Format for Q6K {
@@ -165,7 +145,8 @@ impl Format for Q6K {
             let upper = eight(simd, rows, at + 128 + 32 * half);
             let runs = [a, b, c, d];
             for run in 0..4 {
-                let quants = with_upper(simd, runs[run], &upper, run);
+                // Bits `2 run..2 run + 2` of each byte count 16 and 32.
+                let quants = with_upper(simd, runs[run], &upper, (4 - 2 * run as i32, 0x3030_3030));
                 let four_scales = packed[2 * half + run / 2];
                 let mut scales = [scale; 2];
                 for group in 0..2 {
