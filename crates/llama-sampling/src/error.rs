@@ -25,6 +25,14 @@ pub enum SamplingError {
     /// Every token has been ruled out.
     #[error("no token is left to choose from")]
     NoCandidate,
+    /// A processor cannot go on. What to do is for its source to say.
+    #[error("processor {name} failed")]
+    Processor {
+        /// The processor.
+        name: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -2,23 +2,29 @@
 //!
 //! A [`Sampler`] is a list of [`Processor`]s and a seed. Processors take and return Candle tensors, so one can be put
 //! in, taken out or written anew without touching the rest. The draw depends on logits, seed and the token's number
-//! alone, never on what was sampled elsewhere.
+//! alone, never on what was sampled elsewhere. Some processors look at the [`History`], some keep state that advances
+//! when a token is accepted.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use llama_sampling::{Sampler, SamplerConfig};
+//! use llama_sampling::{History, Sampler, SamplerConfig};
 //!
 //! let logits = Tensor::new(&[0.1f32, 2.0, -1.0], &Device::Cpu)?;
-//! let greedy = Sampler::new(&SamplerConfig::default())?;
-//! assert_eq!(greedy.sample(&logits, 0)?, 1);
+//! let history = History::new(&[5, 8, 2], 1); // one token of prompt, two of the answer
+//! let mut greedy = Sampler::new(&SamplerConfig::default())?;
+//! assert_eq!(greedy.sample(&logits, &history)?, 1);
 //!
-//! let warm = Sampler::new(&SamplerConfig { temperature: 0.8, seed: 7, ..SamplerConfig::default() })?;
-//! assert_eq!(warm.sample(&logits, 3)?, warm.sample(&logits, 3)?);
+//! let mut warm = Sampler::new(&SamplerConfig { temperature: 0.8, seed: 7, ..SamplerConfig::default() })?;
+//! let token = warm.sample(&logits, &history)?;
+//! assert_eq!(warm.sample(&logits, &history)?, token, "nothing has been accepted");
+//! warm.accept(token)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod config;
+mod distribution;
 mod error;
+mod history;
 mod logprobs;
 mod processor;
 mod processors;
@@ -26,9 +32,11 @@ mod random;
 mod sampler;
 
 pub use config::SamplerConfig;
+pub use distribution::Distribution;
 pub use error::SamplingError;
+pub use history::History;
 pub use logprobs::{Logprob, logprobs};
-pub use processor::Processor;
+pub use processor::{CloneProcessor, Processor};
 pub use processors::{MinP, Temperature, TopK, TopP, standard_processors};
-pub use random::uniform;
+pub use random::{Stream, uniform};
 pub use sampler::Sampler;

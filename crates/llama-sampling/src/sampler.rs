@@ -2,19 +2,24 @@
 
 use candle_core::Tensor;
 
-use crate::{Processor, SamplerConfig, SamplingError, standard_processors, uniform};
+use crate::{
+    Distribution, History, Processor, SamplerConfig, SamplingError, Stream, standard_processors, uniform,
+};
 
-/// Chooses tokens for one request. Stateless: which token depends on the logits and the token's number alone.
+/// Chooses tokens for one request. Which token depends on the logits, the history and the seed alone; what processors
+/// remember follows from the tokens accepted.
+#[derive(Clone)]
 pub struct Sampler {
     processors: Vec<Box<dyn Processor>>,
-    draw: Draw,
+    choice: Choice,
+    seed: u64,
 }
 
-/// How a token is taken from the processed distribution.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Draw {
+/// How a token is taken from the processed logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
     MostLikely,
-    Random { seed: u64 },
+    Draw,
 }
 
 impl Sampler {
@@ -23,40 +28,82 @@ impl Sampler {
     /// # Errors
     /// [`SamplingError::OutOfRange`]
     pub fn new(config: &SamplerConfig) -> Result<Self, SamplingError> {
-        let draw = match config.temperature {
-            0.0 => Draw::MostLikely,
-            _ => Draw::Random { seed: config.seed },
-        };
-        Ok(Self { processors: standard_processors(config)?, draw })
+        let choice = if config.temperature == 0.0 { Choice::MostLikely } else { Choice::Draw };
+        Ok(Self { processors: standard_processors(config)?, choice, seed: config.seed })
     }
 
     /// Processors of your own, applied in order, and a random draw.
     pub fn with_processors(processors: Vec<Box<dyn Processor>>, seed: u64) -> Self {
-        Self { processors, draw: Draw::Random { seed } }
+        Self { processors, choice: Choice::Draw, seed }
     }
 
-    /// The token for these logits; `draw_idx` is its number in the answer.
+    /// The next token. It is not accepted yet.
     ///
     /// # Shapes
     /// `logits`: `[v]` in f32.
     ///
     /// # Errors
     /// [`SamplingError::NotFinite`] for broken logits, [`SamplingError::NoCandidate`] if all are ruled out.
-    pub fn sample(&self, logits: &Tensor, draw_idx: u64) -> Result<u32, SamplingError> {
+    pub fn sample(&mut self, logits: &Tensor, history: &History<'_>) -> Result<u32, SamplingError> {
+        let (row, (best, maximum)) = self.processed(logits, history)?;
+        match self.choice {
+            Choice::MostLikely => Ok(best),
+            Choice::Draw => {
+                let u = self.uniform(Stream::TOKEN, history.draw_idx());
+                Ok(Distribution::from_logits(&row, maximum)?.draw(u))
+            }
+        }
+    }
+
+    /// What [`Sampler::sample`] draws from: one certain token for a greedy sampler.
+    ///
+    /// # Shapes
+    /// `logits`: `[v]` in f32.
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`].
+    pub fn distribution(
+        &mut self,
+        logits: &Tensor,
+        history: &History<'_>,
+    ) -> Result<Distribution, SamplingError> {
+        let (row, (best, maximum)) = self.processed(logits, history)?;
+        match self.choice {
+            Choice::MostLikely => Ok(Distribution::certain(best)),
+            Choice::Draw => Distribution::from_logits(&row, maximum),
+        }
+    }
+
+    /// Notes that `token` follows the history which was given last. Tokens that are only tried are accepted by a clone.
+    ///
+    /// # Errors
+    /// The processors' own.
+    pub fn accept(&mut self, token: u32) -> Result<(), SamplingError> {
+        self.processors.iter_mut().try_for_each(|processor| processor.accept(token))
+    }
+
+    /// A number of one of this request's random streams, see [`uniform`].
+    pub fn uniform(&self, stream: Stream, draw_idx: u64) -> f64 {
+        uniform(self.seed, stream, draw_idx)
+    }
+
+    /// The logits after all processors, and the best of them.
+    fn processed(
+        &mut self,
+        logits: &Tensor,
+        history: &History<'_>,
+    ) -> Result<(Vec<f32>, (u32, f32)), SamplingError> {
         let mut processed = logits.clone();
         if !self.processors.is_empty() {
             check_finite(&logits.to_vec1::<f32>()?)?;
         }
-        for processor in &self.processors {
-            processed = processor.process(processed)?;
+        for processor in &mut self.processors {
+            processed = processor.process(processed, history)?;
         }
-        let row = processed.to_vec1::<f32>()?;
+        let row = processed.to_vec1::<f32>()?; // [v]
         check_finite(&row)?;
-        let (best, maximum) = most_likely(&row).ok_or(SamplingError::NoCandidate)?;
-        match self.draw {
-            Draw::MostLikely => Ok(best),
-            Draw::Random { seed } => Ok(draw(&row, maximum, uniform(seed, draw_idx)).unwrap_or(best)),
-        }
+        let best = most_likely(&row).ok_or(SamplingError::NoCandidate)?;
+        Ok((row, best))
     }
 }
 
@@ -77,19 +124,6 @@ fn most_likely(row: &[f32]) -> Option<(u32, f32)> {
     (maximum > f32::NEG_INFINITY).then_some((token as u32, maximum))
 }
 
-/// The token at which the cumulated probability passes `u`. `None` only if rounding leaves `u` past the end.
-fn draw(row: &[f32], maximum: f32, u: f64) -> Option<u32> {
-    let possible = row.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
-    let weights: Vec<(usize, f64)> =
-        possible.map(|(token, &logit)| (token, f64::from(logit - maximum).exp())).collect();
-    let mut left = u * weights.iter().map(|(_, weight)| weight).sum::<f64>();
-    let (token, _) = weights.into_iter().find(|(_, weight)| {
-        left -= weight;
-        left < 0.0
-    })?;
-    Some(token as u32)
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -97,7 +131,9 @@ mod tests {
     use super::*;
 
     fn sample(config: &SamplerConfig, logits: &[f32], draw_idx: u64) -> Result<u32, SamplingError> {
-        Sampler::new(config)?.sample(&Tensor::new(logits, &Device::Cpu).unwrap(), draw_idx)
+        let answer = vec![0; draw_idx as usize];
+        let logits = Tensor::new(logits, &Device::Cpu).unwrap();
+        Sampler::new(config)?.sample(&logits, &History::new(&answer, 0))
     }
 
     #[test]
@@ -121,6 +157,60 @@ mod tests {
         let config = SamplerConfig { temperature: -1.0, ..Default::default() };
         let error = sample(&config, &[0.0], 0).unwrap_err();
         assert_eq!(error.to_string(), "temperature is -1, expected a finite number of at least 0");
+    }
+
+    /// Rules out what it has accepted.
+    #[derive(Clone, Default)]
+    struct Once(Vec<u32>);
+
+    impl Processor for Once {
+        fn name(&self) -> &'static str {
+            "once"
+        }
+
+        fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
+            crate::processor::map_row(&logits, |row| {
+                self.0.iter().for_each(|&token| row[token as usize] = f32::NEG_INFINITY);
+            })
+        }
+
+        fn accept(&mut self, token: u32) -> Result<(), SamplingError> {
+            self.0.push(token);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_clone_tries_tokens_and_changes_nothing() {
+        let logits = Tensor::new(&[0f32, 0.0, 9.0], &Device::Cpu).unwrap();
+        let mut sampler = Sampler::with_processors(vec![Box::new(Once::default())], 3);
+        let history = History::new(&[], 0);
+        let mut tried = sampler.clone();
+        tried.accept(2).unwrap();
+        tried.accept(0).unwrap();
+        assert_eq!(tried.distribution(&logits, &history).unwrap(), Distribution::certain(1));
+        let before = sampler.distribution(&logits, &history).unwrap();
+        assert!(before.probability(2) > 0.99);
+        assert_eq!(sampler.distribution(&logits, &history).unwrap(), before, "asked twice");
+        sampler.accept(2).unwrap();
+        assert_eq!(sampler.distribution(&logits, &history).unwrap().probability(2), 0.0);
+    }
+
+    #[test]
+    fn a_sample_is_drawn_from_the_distribution_with_the_stream_of_tokens() {
+        let logits = Tensor::new(&[0f32, 1.0, -1.0, 0.5], &Device::Cpu).unwrap();
+        let config = SamplerConfig { temperature: 0.7, seed: 4, ..Default::default() };
+        let mut sampler = Sampler::new(&config).unwrap();
+        let answer = [1; 50];
+        for len in 0..50 {
+            let history = History::new(&answer[..len], 0);
+            let u = sampler.uniform(Stream::TOKEN, len as u64);
+            let drawn = sampler.distribution(&logits, &history).unwrap().draw(u);
+            assert_eq!(sampler.sample(&logits, &history).unwrap(), drawn);
+        }
+        let mut greedy = Sampler::new(&SamplerConfig::default()).unwrap();
+        let certain = greedy.distribution(&logits, &History::new(&[], 0)).unwrap();
+        assert_eq!(certain, Distribution::certain(1));
     }
 
     /// Frequencies of 8,000 draws against the probabilities; 18.5 is exceeded once in a thousand (4 degrees).

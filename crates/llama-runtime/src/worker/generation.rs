@@ -8,7 +8,7 @@ use llama_engine::{
     EngineError, Event, FinishReason, Finished, KeepContext, PinnedContext, Timings, TokenEvent,
     TokenLogprob, Usage,
 };
-use llama_sampling::{Sampler, logprobs};
+use llama_sampling::{History, Sampler, logprobs};
 
 use crate::{answer_text::AnswerText, events};
 
@@ -86,14 +86,15 @@ impl Generation {
         }
     }
 
-    /// Chooses the next token, reports it, and says how to go on.
+    /// Chooses the token that follows `tokens`, reports it, and says how to go on.
     ///
     /// # Shapes
     /// `logits`: `[v]`
-    pub(super) fn advance(&mut self, logits: &Tensor) -> Result<Verdict, EngineError> {
+    pub(super) fn advance(&mut self, logits: &Tensor, tokens: &[u32]) -> Result<Verdict, EngineError> {
         let model_failed = |source| EngineError::Model(Box::new(source));
-        let token =
-            self.spec.sampler.sample(logits, self.usage.completion_tokens as u64).map_err(model_failed)?;
+        let history = History::new(tokens, self.spec.prompt_tokens);
+        let token = self.spec.sampler.sample(logits, &history).map_err(model_failed)?;
+        self.spec.sampler.accept(token).map_err(model_failed)?;
         self.first_token.get_or_insert_with(Instant::now);
         if self.spec.end_tokens.contains(&token) {
             return Ok(Verdict::End(FinishReason::EndOfText, None));

@@ -100,7 +100,8 @@ impl Worker {
         let [sample] = samples.as_mut_slice() else {
             unreachable!("the samples have been split");
         };
-        match sample.advance(&row)? {
+        let tokens = self.scheduler.tokens(id).expect("a sequence that was computed is here");
+        match sample.advance(&row, tokens)? {
             Verdict::Continue(token) => self.scheduler.append(id, token),
             Verdict::End(reason, token) => {
                 if let Some(token) = token {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::{
-    Processor, SamplingError,
+    History, Processor, SamplingError,
     processor::{map_row, retain},
 };
 
@@ -27,7 +27,7 @@ impl Processor for MinP {
         "min_p"
     }
 
-    fn process(&self, logits: Tensor) -> Result<Tensor, SamplingError> {
+    fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         map_row(&logits, |row| {
             let maximum = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let threshold = maximum + self.0.ln();
@@ -43,9 +43,9 @@ mod tests {
     #[test]
     fn keeps_tokens_near_the_best() {
         let logits = [0.0, 0.5f32.ln(), 0.2f32.ln(), 0.05f32.ln()];
-        assert_eq!(survivors(&MinP(0.19), &logits), [0, 1, 2]);
-        assert_eq!(survivors(&MinP(1.0), &logits), [0]);
-        assert_eq!(survivors(&MinP(0.0), &logits), [0, 1, 2, 3]);
+        assert_eq!(survivors(MinP(0.19), &logits), [0, 1, 2]);
+        assert_eq!(survivors(MinP(1.0), &logits), [0]);
+        assert_eq!(survivors(MinP(0.0), &logits), [0, 1, 2, 3]);
     }
 
     #[test]

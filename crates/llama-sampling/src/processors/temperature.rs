@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::{Processor, SamplingError};
+use crate::{History, Processor, SamplingError};
 
 /// Divides all logits (Ackley, Hinton and Sejnowski, 1985). Above 1 flattens the distribution, below 1 sharpens it.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Processor for Temperature {
         "temperature"
     }
 
-    fn process(&self, logits: Tensor) -> Result<Tensor, SamplingError> {
+    fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         // A temperature that is barely positive would turn the largest logits into infinities.
         let maximum = logits.max_keepdim(0)?;
         Ok((logits.broadcast_sub(&maximum)? / f64::from(self.0))?)
@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn tiny_temperatures_stay_finite() {
         let logits = Tensor::new(&[1f32, 80.0, 3.0], &candle_core::Device::Cpu).unwrap();
-        let row = Temperature(1e-38).process(logits).unwrap().to_vec1::<f32>().unwrap();
+        let row =
+            Temperature(1e-38).process(logits, &History::new(&[], 0)).unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(row[1], 0.0);
         assert!(row[0] < -1e30);
     }

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::{Processor, SamplingError, processor::map_row};
+use crate::{History, Processor, SamplingError, processor::map_row};
 
 /// Keeps the `k` most likely tokens (Fan, Lewis and Dauphin, arXiv:1805.04833); of equally likely ones the first.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Processor for TopK {
         "top_k"
     }
 
-    fn process(&self, logits: Tensor) -> Result<Tensor, SamplingError> {
+    fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         if self.0 >= logits.dims1()? {
             return Ok(logits);
         }
@@ -50,9 +50,9 @@ impl Processor for TopK {
 
 /// The tokens that a processor leaves.
 #[cfg(test)]
-pub(super) fn survivors(processor: &dyn Processor, logits: &[f32]) -> Vec<usize> {
+pub(super) fn survivors(mut processor: impl Processor, logits: &[f32]) -> Vec<usize> {
     let logits = Tensor::new(logits, &candle_core::Device::Cpu).unwrap();
-    let row = processor.process(logits).unwrap().to_vec1::<f32>().unwrap();
+    let row = processor.process(logits, &History::new(&[], 0)).unwrap().to_vec1::<f32>().unwrap();
     (0..row.len()).filter(|&token| row[token] > f32::NEG_INFINITY).collect()
 }
 
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn of_equal_logits_the_first_stay() {
-        assert_eq!(survivors(&TopK(2), &[1.0, 3.0, 1.0, 1.0]), [0, 1]);
-        assert_eq!(survivors(&TopK(9), &[1.0, 3.0]), [0, 1]);
+        assert_eq!(survivors(TopK(2), &[1.0, 3.0, 1.0, 1.0]), [0, 1]);
+        assert_eq!(survivors(TopK(9), &[1.0, 3.0]), [0, 1]);
         assert!(TopK::new(0).is_err());
     }
 
@@ -77,7 +77,7 @@ mod tests {
             order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a])); // stable: the first of equals
             order.truncate(k);
             order.sort_unstable();
-            prop_assert_eq!(survivors(&TopK(k), &logits), order);
+            prop_assert_eq!(survivors(TopK(k), &logits), order);
         }
     }
 }

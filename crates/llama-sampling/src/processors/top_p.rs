@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::{
-    Processor, SamplingError,
+    History, Processor, SamplingError,
     processor::{map_row, retain},
 };
 
@@ -32,7 +32,7 @@ impl Processor for TopP {
         "top_p"
     }
 
-    fn process(&self, logits: Tensor) -> Result<Tensor, SamplingError> {
+    fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         if self.0 == 1.0 {
             return Ok(logits);
         }
@@ -97,13 +97,13 @@ mod tests {
     proptest! {
         #[test]
         fn keeps_the_nucleus(logits in prop::collection::vec(-9f32..9.0, 1..40), p in 0.01f32..0.99) {
-            prop_assert_eq!(survivors(&TopP(p), &logits), nucleus(&logits, p));
+            prop_assert_eq!(survivors(TopP(p), &logits), nucleus(&logits, p));
         }
     }
 
     #[test]
     fn ranges_are_checked_and_the_likeliest_always_stays() {
         assert!([0.0, -1.0, 1.1, f32::NAN].iter().all(|&p| TopP::new(p).is_err()));
-        assert_eq!(survivors(&TopP(1e-6), &[1.0, 5.0, 5.0]), [1]);
+        assert_eq!(survivors(TopP(1e-6), &[1.0, 5.0, 5.0]), [1]);
     }
 }
