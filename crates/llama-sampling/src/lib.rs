@@ -24,6 +24,7 @@
 mod config;
 mod distribution;
 mod error;
+mod grammar;
 mod history;
 mod logprobs;
 mod processor;
@@ -34,6 +35,10 @@ mod sampler;
 pub use config::SamplerConfig;
 pub use distribution::Distribution;
 pub use error::SamplingError;
+pub use grammar::{
+    CitationRules, Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, GrammarVocabulary,
+    Position, RequiredCitations, TokenMask, VocabularyPiece,
+};
 pub use history::History;
 pub use logprobs::{Logprob, logprobs};
 pub use processor::{CloneProcessor, Processor};
