@@ -36,8 +36,8 @@ pub use config::SamplerConfig;
 pub use distribution::Distribution;
 pub use error::SamplingError;
 pub use grammar::{
-    CitationRules, Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, GrammarVocabulary,
-    Position, RequiredCitations, TokenMask, VocabularyPiece,
+    CitationRules, Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource,
+    GrammarVocabulary, Position, RequiredCitations, TokenMask, Tokenize, VocabularyPiece,
 };
 pub use history::History;
 pub use logprobs::{Logprob, logprobs};

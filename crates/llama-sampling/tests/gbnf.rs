@@ -1,5 +1,7 @@
 //! llama.cpp's grammar notation: which texts a grammar has, and which grammars are refused where.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use llama_sampling::{GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, Position};
@@ -32,7 +34,11 @@ fn rules_groups_and_repetitions() {
     check_grammar("root ::= [ab]{3,}", &["aba", "bbbbbb"], &["", "ab", "abc"]);
     check_grammar("root ::= [ab]{ 0 , 2 }", &["", "a", "ab"], &["aba"]);
     check_grammar("root ::= \"x\" \"\" ( [x]* )* | ", &["", "x", "xx"], &["y", "xy"]);
-    check_grammar("root ::= (\"0x\" [A-F0-9]{2} \" \"?){2,3}", &["0xFF 0x00", "0xAA0xBB 0xCC "], &["0xFF", "0xF 0xFF"]);
+    check_grammar(
+        "root ::= (\"0x\" [A-F0-9]{2} \" \"?){2,3}",
+        &["0xFF 0x00", "0xAA0xBB 0xCC "],
+        &["0xFF", "0xF 0xFF"],
+    );
     let word = "root ::= c+ v* c? (v c)*\nv ::= [aeiouy]\nc ::= [b-df-hj-np-tvwxyz]";
     check_grammar(word, &["yes", "no", "noyes", "four", "bryyyy"], &["yess", "yesno", "forty"]);
 }
@@ -63,11 +69,31 @@ fn recursion() {
 #[test]
 fn the_longest_match_loses_nothing() {
     // In each of these a lexeme could go on where the next one has to begin.
-    check_grammar("root ::= \"(\" root \")\" | word \"s\"\nword ::= [a-z]+", &["cats", "(ss)", "xs"], &["cat", "s", "(s)"]);
-    check_grammar("root ::= \"a\" (\"b\" | \"bc\" root | \"bcd\")", &["ab", "abcd", "abcab", "abcabcd"], &["abc", "abd"]);
-    check_grammar("root ::= \"<\" root \">\" | x y\nx ::= [ \\t]*\ny ::= [ ] \"=\"", &[" =", "<   =>"], &["=", "<=>"]);
-    check_grammar("root ::= \"[\" root \"]\" | \"i\" \"f\" \" \"* n\nn ::= [a-z]+", &["ifx", "[if f]"], &["if", "[if]"]);
-    check_grammar("root ::= \"-\" root | é é\né ::= \"é\" | \"éé\"".replace('é', "e").as_str(), &["ee", "-eeee"], &["e"]);
+    check_grammar(
+        "root ::= \"(\" root \")\" | word \"s\"\nword ::= [a-z]+",
+        &["cats", "(ss)", "xs"],
+        &["cat", "s", "(s)"],
+    );
+    check_grammar(
+        "root ::= \"a\" (\"b\" | \"bc\" root | \"bcd\")",
+        &["ab", "abcd", "abcab", "abcabcd"],
+        &["abc", "abd"],
+    );
+    check_grammar(
+        "root ::= \"<\" root \">\" | x y\nx ::= [ \\t]*\ny ::= [ ] \"=\"",
+        &[" =", "<   =>"],
+        &["=", "<=>"],
+    );
+    check_grammar(
+        "root ::= \"[\" root \"]\" | \"i\" \"f\" \" \"* n\nn ::= [a-z]+",
+        &["ifx", "[if f]"],
+        &["if", "[if]"],
+    );
+    check_grammar(
+        "root ::= \"-\" root | é é\né ::= \"é\" | \"éé\"".replace('é', "e").as_str(),
+        &["ee", "-eeee"],
+        &["e"],
+    );
     check_grammar("root ::= \"(\" root \")\" | \"é\" \"è\" | \"éa\"", &["éè", "(éa)"], &["é", "éé"]);
 }
 
@@ -91,15 +117,27 @@ fn token_references() {
     const THINK: u32 = 257;
     const THOUGHT: u32 = 258;
     let thinking = "root ::= <think> !</think>* </think> \"ok\"";
-    check_tokens(thinking, &[&[THINK, THOUGHT, 111, 107], &[THINK, 1, 2, 3, THOUGHT, 111, 107]], &[
-        &[THINK],
-        &[THINK, THINK, THOUGHT, 111, 107],
-        &[111, 107],
-        &[THINK, THOUGHT],
-        &[THINK, 256, THOUGHT, 111, 107],
-    ]);
-    check_tokens("root ::= <[257]> (!<[258]>){2} <[258]>", &[&[THINK, 1, 2, THOUGHT]], &[&[THINK, 1, THOUGHT]]);
-    check_tokens("root ::= \"a\"+ (<call> \"a\" </call>)*", &[&[97], &[97, 97, 259, 97, 260]], &[&[97, 259, 260]]);
+    check_tokens(
+        thinking,
+        &[&[THINK, THOUGHT, 111, 107], &[THINK, 1, 2, 3, THOUGHT, 111, 107]],
+        &[
+            &[THINK],
+            &[THINK, THINK, THOUGHT, 111, 107],
+            &[111, 107],
+            &[THINK, THOUGHT],
+            &[THINK, 256, THOUGHT, 111, 107],
+        ],
+    );
+    check_tokens(
+        "root ::= <[257]> (!<[258]>){2} <[258]>",
+        &[&[THINK, 1, 2, THOUGHT]],
+        &[&[THINK, 1, THOUGHT]],
+    );
+    check_tokens(
+        "root ::= \"a\"+ (<call> \"a\" </call>)*",
+        &[&[97], &[97, 97, 259, 97, 260]],
+        &[&[97, 259, 260]],
+    );
 }
 
 #[test]
@@ -150,7 +188,10 @@ fn limits_are_kept() {
     assert_eq!(too_large("root ::= \"a\"{5000,6000}"), "required repetitions");
     let nested = "root ::= (((((([^x]*){0,99}){0,99}){0,99}){0,99}){0,99}){0,99}";
     assert_eq!(too_large(nested), "repetitions inside each other");
-    assert_eq!(too_large(&format!("root ::= {}\"a\"{}", "(".repeat(65), ")".repeat(65))), "groups inside each other");
+    assert_eq!(
+        too_large(&format!("root ::= {}\"a\"{}", "(".repeat(65), ")".repeat(65))),
+        "groups inside each other"
+    );
     let many: String = (0..2_001).map(|rule| format!("r{rule} ::= \"a\"\n")).collect();
     assert_eq!(too_large(&format!("root ::= \"a\"\n{many}")), "rules");
     let small = GrammarLimits { max_source_bytes: 10, ..GrammarLimits::default() };

@@ -27,7 +27,8 @@ const NAMES: [&str; 3] = ["root", "one", "two"];
 fn expr() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         "[ab]{1,3}".prop_map(Expr::Text),
-        prop_oneof![Just("ab"), Just("bc"), Just("c"), Just("abc")].prop_map(|class| Expr::Class(class.to_owned())),
+        prop_oneof![Just("ab"), Just("bc"), Just("c"), Just("abc")]
+            .prop_map(|class| Expr::Class(class.to_owned())),
         (0..3usize).prop_map(Expr::Rule),
     ];
     leaf.prop_recursive(3, 16, 3, |inner| {
@@ -85,9 +86,11 @@ impl Reference<'_> {
 
     fn ends(&self, expr: &Expr, start: usize) -> BTreeSet<usize> {
         match expr {
-            Expr::Text(text) => {
-                self.text[start..].starts_with(text.as_bytes()).then_some(start + text.len()).into_iter().collect()
-            }
+            Expr::Text(text) => self.text[start..]
+                .starts_with(text.as_bytes())
+                .then_some(start + text.len())
+                .into_iter()
+                .collect(),
             Expr::Class(class) => {
                 let next = self.text.get(start).filter(|byte| class.as_bytes().contains(byte));
                 next.map(|_| start + 1).into_iter().collect()

@@ -38,7 +38,9 @@ pub(super) fn to_lark(rules: &CitationRules) -> Result<String, GrammarError> {
     if ids.is_empty() {
         return match rules.required {
             RequiredCitations::None => Ok("start: /[^\\[\\]]*/".to_owned()),
-            _ => Err(GrammarError::Refused { reason: "citations are required, but nothing can be cited".to_owned() }),
+            _ => Err(GrammarError::Refused {
+                reason: "citations are required, but nothing can be cited".to_owned(),
+            }),
         };
     }
     let ids: Vec<String> = ids.iter().map(u32::to_string).collect();

@@ -22,6 +22,6 @@ pub use error::{GrammarError, Position};
 pub use limits::GrammarLimits;
 pub use mask::TokenMask;
 pub use source::GrammarSource;
-pub use vocabulary::{GrammarVocabulary, VocabularyPiece};
+pub use vocabulary::{GrammarVocabulary, Tokenize, VocabularyPiece};
 
 use compiler::refusal;

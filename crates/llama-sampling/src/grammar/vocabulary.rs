@@ -17,8 +17,11 @@ pub struct GrammarVocabulary {
     /// Tokens that end an answer. They are special, whatever their piece says.
     pub end_tokens: Vec<u32>,
     /// The tokens that the model's tokenizer gives for a text that is not the first of a sequence, without special tokens.
-    pub tokenize: Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>,
+    pub tokenize: Tokenize,
 }
+
+/// Text to tokens.
+pub type Tokenize = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
 
 /// One token of a vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +118,7 @@ impl GrammarVocabulary {
 /// What the engine asks of a tokenizer.
 struct Environment {
     trie: TokTrie,
-    tokenize: Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>,
+    tokenize: Tokenize,
 }
 
 impl Environment {

@@ -1,10 +1,12 @@
 //! Vocabularies, and texts read through a constraint.
-#![allow(dead_code)] // Each test crate uses its own part.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(dead_code, reason = "each test crate uses its own part")]
 
 use std::{path::Path, sync::Arc};
 
 use llama_sampling::{
-    Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, GrammarVocabulary, VocabularyPiece,
+    Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, GrammarVocabulary,
+    VocabularyPiece,
 };
 use llama_tokenizer::{AddSpecial, ParseSpecial, Tokenizer};
 
@@ -34,9 +36,10 @@ pub(crate) fn vocabulary(tokenizer: Tokenizer) -> (GrammarVocabulary, Arc<Tokeni
         Some(bytes) => VocabularyPiece::Text(bytes.to_vec()),
     };
     let pieces = (0..tokenizer.vocab_size() as u32).map(piece).collect();
-    let end_tokens = tokenizer.special_ids().eos.into_iter().collect();
+    let end_tokens = ["</s>", "<|im_end|>"].iter().filter_map(|name| tokenizer.token_id(name)).collect();
     let encoder = tokenizer.clone();
-    let tokenize = Arc::new(move |text: &str| encoder.encode(text, AddSpecial::No, ParseSpecial::No).unwrap());
+    let tokenize =
+        Arc::new(move |text: &str| encoder.encode(text, AddSpecial::No, ParseSpecial::No).unwrap());
     (GrammarVocabulary { pieces, end_tokens, tokenize }, tokenizer)
 }
 

@@ -25,7 +25,9 @@ impl CharSet {
         let mut merged: Vec<(char, char)> = Vec::with_capacity(ranges.len());
         for (first, last) in ranges {
             match merged.last_mut() {
-                Some(before) if next(before.1).is_none_or(|after| first <= after) => before.1 = before.1.max(last),
+                Some(before) if next(before.1).is_none_or(|after| first <= after) => {
+                    before.1 = before.1.max(last)
+                }
                 _ => merged.push((first, last)),
             }
         }
@@ -57,7 +59,11 @@ impl CharSet {
             if a.0 <= b.1 && b.0 <= a.1 {
                 return true;
             }
-            if a.1 < b.1 { left.next() } else { right.next() };
+            if a.1 < b.1 {
+                left.next()
+            } else {
+                right.next()
+            };
         }
         false
     }
@@ -115,7 +121,11 @@ mod tests {
 
     #[test]
     fn negation_is_its_own_inverse() {
-        for set in [CharSet::any(), CharSet::single('\0'), CharSet::new(vec![('a', 'f'), ('\u{d7ff}', '\u{10ffff}')])] {
+        for set in [
+            CharSet::any(),
+            CharSet::single('\0'),
+            CharSet::new(vec![('a', 'f'), ('\u{d7ff}', '\u{10ffff}')]),
+        ] {
             assert_eq!(set.negated().negated(), set);
             assert!(!set.intersects(&set.negated()));
         }

@@ -81,7 +81,10 @@ fn refuse_left_recursion(grammar: &Grammar) -> Result<(), GrammarError> {
         let mut pending = beginnings[start].clone();
         while let Some(target) = pending.pop() {
             if target.rule == start {
-                return Err(GrammarError::LeftRecursion { at: target.at, rule: grammar.rules[start].name.clone() });
+                return Err(GrammarError::LeftRecursion {
+                    at: target.at,
+                    rule: grammar.rules[start].name.clone(),
+                });
             }
             if !std::mem::replace(&mut is_found[target.rule], true) {
                 pending.extend(&beginnings[target.rule]);

@@ -23,12 +23,14 @@ pub(super) fn resolve(
     tokens: &dyn TokenNames,
 ) -> Result<(), GrammarError> {
     let limit = limits.max_analysis_steps;
-    let too_large = || GrammarError::TooLarge { what: "steps of analysis", found: limit + 1, limit, at: None };
+    let too_large =
+        || GrammarError::TooLarge { what: "steps of analysis", found: limit + 1, limit, at: None };
     let mut texts = Texts { automata: Vec::new(), overlaps: BTreeMap::new(), budget: Budget(limit) };
     loop {
         texts.add(lowered).ok_or_else(too_large)?;
         let relations = Relations::of(lowered, &mut texts.budget).ok_or_else(too_large)?;
-        let mut search = Search { lowered, relations, texts: &mut texts, tokens };
+        let (met, pending) = (BTreeSet::new(), Vec::new());
+        let mut search = Search { lowered, relations, texts: &mut texts, tokens, met, pending };
         let too_long = search.too_long()?.ok_or_else(too_large)?;
         if too_long.is_empty() {
             return Ok(());
@@ -69,26 +71,29 @@ struct Search<'a> {
     relations: Relations,
     texts: &'a mut Texts,
     tokens: &'a dyn TokenNames,
+    /// Pairs that can be allowed at the same place, the smaller first.
+    met: BTreeSet<(usize, usize)>,
+    /// Those that have not been compared.
+    pending: Vec<(usize, usize)>,
 }
 
 impl Search<'_> {
     /// Lexemes to take apart; `None` if the budget does not suffice.
     fn too_long(&mut self) -> Result<Option<BTreeSet<usize>>, GrammarError> {
         let mut found = BTreeSet::new();
-        let (mut seen, mut pending) = (BTreeSet::new(), Vec::new());
         let first = self.relations.first.clone();
-        if self.meet(&first, &first, &mut (&mut seen, &mut pending)).is_none() {
+        if self.meet(&first, &first).is_none() {
             return Ok(None);
         }
         let beginnings: Vec<ByteSet> =
             self.lowered.lexemes.iter().map(|lexeme| self.beginnings(*lexeme)).collect();
-        while let Some((a, b)) = pending.pop() {
+        while let Some((a, b)) = self.pending.pop() {
             let Some(is_common) = self.compare((a, b), &beginnings, &mut found)? else {
                 return Ok(None);
             };
             if is_common {
                 let (after_a, after_b) = (self.relations.follow[a].clone(), self.relations.follow[b].clone());
-                if self.meet(&after_a, &after_b, &mut (&mut seen, &mut pending)).is_none() {
+                if self.meet(&after_a, &after_b).is_none() {
                     return Ok(None);
                 }
             }
@@ -96,17 +101,12 @@ impl Search<'_> {
         Ok(Some(found))
     }
 
-    /// Notes that lexemes of both sets can be allowed at the same place.
-    fn meet(
-        &mut self,
-        some: &BTreeSet<usize>,
-        others: &BTreeSet<usize>,
-        (seen, pending): &mut (&mut BTreeSet<(usize, usize)>, &mut Vec<(usize, usize)>),
-    ) -> Option<()> {
+    /// Notes that lexemes of both sets can be allowed at the same place. `None` if the budget does not suffice.
+    fn meet(&mut self, some: &BTreeSet<usize>, others: &BTreeSet<usize>) -> Option<()> {
         self.texts.budget.take(some.len() * others.len())?;
         for &a in some {
             let pairs = others.iter().map(|&b| (a.min(b), a.max(b)));
-            pending.extend(pairs.filter(|&pair| seen.insert(pair)));
+            self.pending.extend(pairs.filter(|&pair| self.met.insert(pair)));
         }
         Some(())
     }

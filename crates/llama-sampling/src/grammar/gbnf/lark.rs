@@ -41,7 +41,9 @@ impl Writer<'_> {
     fn shape(&mut self, shape: &Shape) -> fmt::Result {
         match shape {
             Shape::Lexeme(lexeme) => match self.lowered.lexemes[*lexeme] {
-                Lexeme::Text(text) if self.lowered.texts[text].is_nullable(&[]) => write!(self.out, "(T{text})?"),
+                Lexeme::Text(text) if self.lowered.texts[text].is_nullable(&[]) => {
+                    write!(self.out, "(T{text})?")
+                }
                 Lexeme::Text(text) => write!(self.out, "T{text}"),
                 Lexeme::Token(set) => self.token(set),
             },
@@ -76,7 +78,12 @@ impl Writer<'_> {
         }
     }
 
-    fn list<T>(&mut self, items: &[T], between: &str, write: impl Fn(&mut Self, &T) -> fmt::Result) -> fmt::Result {
+    fn list<T>(
+        &mut self,
+        items: &[T],
+        between: &str,
+        write: impl Fn(&mut Self, &T) -> fmt::Result,
+    ) -> fmt::Result {
         if items.is_empty() {
             return self.out.write_str("\"\"");
         }

@@ -196,7 +196,9 @@ impl Lowered {
                 let chars = text.chars().map(|c| self.text(Expr::Chars(CharSet::single(c))));
                 Shape::Sequence(chars.collect())
             }
-            Expr::Sequence(items) => Shape::Sequence(items.iter().map(|item| self.text(item.clone())).collect()),
+            Expr::Sequence(items) => {
+                Shape::Sequence(items.iter().map(|item| self.text(item.clone())).collect())
+            }
             Expr::Alternatives(items) => {
                 Shape::Alternatives(items.iter().map(|item| self.text(item.clone())).collect())
             }
@@ -226,7 +228,9 @@ impl Regular {
         let order = reachable(grammar);
         loop {
             let mut has_grown = false;
-            for &rule in order.iter().rev().filter(|&&rule| regular.bodies[rule].is_none()).collect::<Vec<_>>() {
+            for &rule in
+                order.iter().rev().filter(|&&rule| regular.bodies[rule].is_none()).collect::<Vec<_>>()
+            {
                 let Some(body) = regular.inlined(&grammar.rules[rule].body, Some(rule)) else {
                     continue;
                 };
@@ -246,7 +250,9 @@ impl Regular {
 
     /// An expression with its rules replaced by what they are, but for `kept`; `None` if that cannot be.
     fn inlined(&self, expr: &Expr, kept: Option<usize>) -> Option<Expr> {
-        let all = |items: &[Expr]| -> Option<Vec<Expr>> { items.iter().map(|item| self.inlined(item, kept)).collect() };
+        let all = |items: &[Expr]| -> Option<Vec<Expr>> {
+            items.iter().map(|item| self.inlined(item, kept)).collect()
+        };
         match expr {
             Expr::Text(_) | Expr::Chars(_) => Some(expr.clone()),
             Expr::Token(_) => None,
@@ -254,9 +260,7 @@ impl Regular {
             Expr::Rule(target) => self.copy(target.rule),
             Expr::Sequence(items) => Some(Expr::Sequence(all(items)?)),
             Expr::Alternatives(items) => Some(Expr::Alternatives(all(items)?)),
-            Expr::Repeat(inner, count) => {
-                Some(Expr::Repeat(Box::new(self.inlined(inner, kept)?), *count))
-            }
+            Expr::Repeat(inner, count) => Some(Expr::Repeat(Box::new(self.inlined(inner, kept)?), *count)),
         }
     }
 }
@@ -295,7 +299,9 @@ fn separate(
     mut before: Vec<Expr>,
     (before_calls, ends): &mut (&mut Vec<Expr>, &mut Vec<Expr>),
 ) -> Option<()> {
-    if before_calls.len() + ends.len() > MOST_WAYS || before.iter().map(Expr::size).sum::<usize>() > MOST_INLINED_PARTS {
+    if before_calls.len() + ends.len() > MOST_WAYS
+        || before.iter().map(Expr::size).sum::<usize>() > MOST_INLINED_PARTS
+    {
         return None;
     }
     if !calls(expr, rule) {

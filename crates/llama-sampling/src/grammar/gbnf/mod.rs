@@ -46,7 +46,11 @@ pub(super) fn choice_to_lark(texts: &[String], tokens: &dyn TokenNames) -> Resul
     Ok(lark::write(&lowered, tokens))
 }
 
-fn compile(grammar: &Grammar, limits: &GrammarLimits, tokens: &dyn TokenNames) -> Result<String, GrammarError> {
+fn compile(
+    grammar: &Grammar,
+    limits: &GrammarLimits,
+    tokens: &dyn TokenNames,
+) -> Result<String, GrammarError> {
     let mut lowered = lower::lower(grammar);
     conflicts::resolve(&mut lowered, limits, tokens)?;
     Ok(lark::write(&lowered, tokens))

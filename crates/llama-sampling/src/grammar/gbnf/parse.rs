@@ -249,7 +249,8 @@ impl<'a> Parser<'a> {
         let mut value = 0u32;
         for _ in 0..num_digits {
             let digit = self.reader.peek().and_then(|c| c.to_digit(16));
-            let digit = digit.ok_or_else(|| self.reader.expected(&format!("{num_digits} hexadecimal digits")))?;
+            let digit =
+                digit.ok_or_else(|| self.reader.expected(&format!("{num_digits} hexadecimal digits")))?;
             self.reader.next();
             value = value << 4 | digit;
         }
