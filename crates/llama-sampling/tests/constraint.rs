@@ -1,5 +1,7 @@
 //! Masks, forced tokens, going back, and the vocabulary's special tokens.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use llama_sampling::{

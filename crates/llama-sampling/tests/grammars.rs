@@ -1,5 +1,7 @@
 //! The grammars of `examples/grammars`: what they have, and what they have not.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use std::{fs, path::PathBuf};

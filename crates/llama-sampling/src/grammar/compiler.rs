@@ -22,6 +22,24 @@ use super::{
 const MOST_CACHED: usize = 32;
 
 /// Compiles grammars for one vocabulary. Made once and shared: it keeps what it compiled last.
+///
+/// ```
+/// use llama_sampling::{GrammarCompiler, GrammarLimits, GrammarSource, GrammarVocabulary, VocabularyPiece};
+/// use std::sync::Arc;
+///
+/// // A vocabulary of bytes, and a token that ends.
+/// let mut pieces: Vec<_> = (0..=255).map(|byte| VocabularyPiece::Text(vec![byte])).collect();
+/// pieces.push(VocabularyPiece::Special("<|end|>".to_owned()));
+/// let tokenize = Arc::new(|text: &str| text.bytes().map(u32::from).collect());
+/// let vocabulary = GrammarVocabulary { pieces, end_tokens: vec![256], tokenize };
+///
+/// let compiler = GrammarCompiler::new(vocabulary, GrammarLimits::default())?;
+/// let mut constraint = compiler.compile(&GrammarSource::Gbnf(r#"root ::= "yes" | "no""#.to_owned()))?;
+/// assert_eq!(constraint.mask()?.tokens().collect::<Vec<_>>(), [b'n', b'y'].map(u32::from));
+/// constraint.accept(u32::from(b'n'))?;
+/// assert_eq!(constraint.forced(), [u32::from(b'o')]);
+/// # Ok::<(), llama_sampling::GrammarError>(())
+/// ```
 pub struct GrammarCompiler {
     vocabulary: GrammarVocabulary,
     factory: ParserFactory,
