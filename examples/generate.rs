@@ -49,7 +49,7 @@ async fn generate(args: Args) -> anyhow::Result<()> {
     let Args { temperature, top_k, top_p, min_p, seed, .. } = args;
     let mut request = GenerateRequest::new(args.prompt.as_str())
         .with_max_tokens(args.max_tokens)
-        .with_sampling(Sampling { temperature, top_k, top_p, min_p, seed });
+        .with_sampling(Sampling { temperature, top_k, top_p, min_p, seed, ..Sampling::default() });
     request.stop = args.stop;
     print!("{}", args.prompt);
     common::print_answer(&engine, request).await?;

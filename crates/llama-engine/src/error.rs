@@ -32,6 +32,9 @@ pub enum EngineError {
         /// Blocks of the cache.
         total_blocks: usize,
     },
+    /// Every token has been ruled out: token rules, a grammar or processors leave nothing to say. Loosen one of them.
+    #[error("no token is left to choose from")]
+    NoCandidate,
     /// The queue is full. Retry later.
     #[error("overloaded: {limit} requests are waiting")]
     Overloaded {

@@ -4,13 +4,23 @@ use std::time::Duration;
 
 use crate::PinnedContext;
 
-/// An item of a [`crate::TokenStream`]: any number of tokens, then one end.
+/// An item of a [`crate::TokenStream`]: the prompt, if that was asked for, any number of tokens, then one end.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// What the model thinks of the prompt. Comes first, to requests with [`crate::Logprobs::prompt`] only.
+    Prompt(PromptEvent),
     /// The next token.
     Token(TokenEvent),
     /// The end; nothing follows.
     Finished(Finished),
+}
+
+/// A prompt's log-probabilities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptEvent {
+    /// For each token of the prompt its own, then those of the most likely ones in its place, falling. `None` for a
+    /// token that nothing comes before: the first one, unless there is a context.
+    pub tokens: Vec<Option<Vec<TokenLogprob>>>,
 }
 
 /// A generated token.
@@ -41,6 +51,8 @@ pub enum FinishReason {
     EndOfText,
     /// A stop text appeared: this one.
     Stop(String),
+    /// The model chose one of [`crate::TokenRules::stop`]: this one.
+    StopToken(u32),
     /// The token limit, or the context's end, was reached.
     MaxTokens,
     /// The caller asked for an early end with [`crate::TokenStream::stop`].

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::PinnedContext;
+use crate::{PinnedContext, Sampling, TokenRules};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,28 +65,6 @@ impl From<String> for Prompt {
     }
 }
 
-/// How the next token is chosen from the model's distribution.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampling {
-    /// Divides the logits; 0 always takes the most likely token. At least 0, finite.
-    pub temperature: f32,
-    /// Keeps the `k` most likely tokens. At least 1.
-    pub top_k: Option<usize>,
-    /// Keeps the fewest most likely tokens whose probabilities reach this sum. Above 0, at most 1.
-    pub top_p: Option<f32>,
-    /// Keeps tokens at least this fraction as likely as the most likely. From 0 to 1.
-    pub min_p: Option<f32>,
-    /// Starts the request's random stream: the same seed gives the same tokens. Chosen by the engine if absent.
-    pub seed: Option<u64>,
-}
-
-impl Default for Sampling {
-    /// Greedy.
-    fn default() -> Self {
-        Self { temperature: 0.0, top_k: None, top_p: None, min_p: None, seed: None }
-    }
-}
-
 /// One generation.
 #[derive(Clone, Debug)]
 pub struct GenerateRequest {
@@ -96,14 +74,16 @@ pub struct GenerateRequest {
     pub context: Option<PinnedContext>,
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// What holds for single tokens.
+    pub rules: TokenRules,
     /// Most tokens to generate; as many as the context holds if absent.
     pub max_tokens: Option<usize>,
     /// The answer ends before the first of these texts, wherever token borders fall.
     pub stop: Vec<String>,
     /// What ends the answer besides stop texts and the token limit.
     pub end: EndOfText,
-    /// Report log-probabilities of each token and of this many most likely alternatives.
-    pub logprobs: Option<usize>,
+    /// Which log-probabilities to report.
+    pub logprobs: Logprobs,
     /// Whether the end of the stream carries a handle on the whole sequence.
     pub keep: KeepContext,
     /// Who goes first when not all can.
@@ -111,6 +91,16 @@ pub struct GenerateRequest {
     /// Most time from arrival to the end, waiting included. What there is of the answer by then is the answer: it ends
     /// with [`crate::FinishReason::Deadline`] before the next step.
     pub deadline: Option<Duration>,
+}
+
+/// Which log-probabilities a generation reports: those of the model, before sampling changes anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Logprobs {
+    /// Of each token of the answer, and of this many most likely alternatives.
+    pub answer: Option<usize>,
+    /// Of each token of the prompt, in [`crate::Event::Prompt`], and of this many most likely alternatives. The prompt
+    /// is computed whole then, even where it is cached; a context is not.
+    pub prompt: Option<usize>,
 }
 
 /// How urgent a request is: higher ones go first, and may take the place of lower ones that run; those are computed
@@ -145,10 +135,11 @@ impl GenerateRequest {
             prompt: prompt.into(),
             context: None,
             sampling: Sampling::default(),
+            rules: TokenRules::default(),
             max_tokens: None,
             stop: Vec::new(),
             end: EndOfText::Stops,
-            logprobs: None,
+            logprobs: Logprobs::default(),
             keep: KeepContext::No,
             priority: Priority::default(),
             deadline: None,
@@ -185,6 +176,12 @@ impl GenerateRequest {
         self
     }
 
+    /// Applies rules to single tokens.
+    pub fn with_rules(mut self, rules: TokenRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
     /// Limits the answer.
     pub fn with_max_tokens(mut self, max_tokens: usize) -> Self {
         self.max_tokens = Some(max_tokens);
@@ -209,9 +206,15 @@ impl GenerateRequest {
         self
     }
 
-    /// Reports log-probabilities, with this many alternatives.
+    /// Reports log-probabilities of the answer, with this many alternatives.
     pub fn with_logprobs(mut self, num_alternatives: usize) -> Self {
-        self.logprobs = Some(num_alternatives);
+        self.logprobs.answer = Some(num_alternatives);
+        self
+    }
+
+    /// Reports log-probabilities of the prompt, with this many alternatives.
+    pub fn with_prompt_logprobs(mut self, num_alternatives: usize) -> Self {
+        self.logprobs.prompt = Some(num_alternatives);
         self
     }
 }

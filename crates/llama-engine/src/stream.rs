@@ -11,13 +11,13 @@ use futures_core::Stream;
 
 use crate::{EngineError, Event, Finished};
 
-/// Events of one generation: tokens, then [`Event::Finished`] or an error, then nothing. Dropping it cancels the work.
+/// Events of one generation: perhaps the prompt's, tokens, then [`Event::Finished`] or an error, then nothing. Dropping it cancels the work.
 pub struct TokenStream {
     events: Pin<Box<dyn Stream<Item = Result<Event, EngineError>> + Send>>,
     on_stop: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// A finished generation.
+/// A finished generation. What streams along besides, such as log-probabilities, is for those who listen.
 #[derive(Clone, Debug)]
 pub struct Completion {
     /// The answer.
@@ -61,6 +61,7 @@ impl TokenStream {
         let (mut text, mut tokens) = (String::new(), Vec::new());
         while let Some(event) = self.next_event().await? {
             match event {
+                Event::Prompt(_) => {}
                 Event::Token(token) => {
                     text.push_str(&token.text);
                     tokens.push(token.id);

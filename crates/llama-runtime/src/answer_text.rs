@@ -10,6 +10,8 @@ pub(crate) struct AnswerText {
     stops: Vec<String>,
     /// Decoded, but perhaps the beginning of a stop text.
     held: String,
+    /// Tokens to come whose text is handed out at once: a stop text begins after them.
+    num_free: usize,
 }
 
 /// What a token brought.
@@ -22,14 +24,19 @@ pub(crate) struct Progress {
 }
 
 impl AnswerText {
-    pub(crate) fn new(decoder: StreamDecoder, stops: Vec<String>) -> Self {
-        Self { decoder: Some(decoder), stops, held: String::new() }
+    /// The text of the first `num_free` tokens does not count as a stop text.
+    pub(crate) fn new(decoder: StreamDecoder, stops: Vec<String>, num_free: usize) -> Self {
+        Self { decoder: Some(decoder), stops, held: String::new(), num_free }
     }
 
     /// Adds one token.
     pub(crate) fn push(&mut self, token: u32) -> Result<Progress, TokenizerError> {
         if let Some(decoder) = &mut self.decoder {
             self.held.push_str(&decoder.push(token)?);
+        }
+        if self.num_free > 0 {
+            self.num_free -= 1;
+            return Ok(Progress { text: std::mem::take(&mut self.held), stop: None });
         }
         Ok(self.release())
     }
@@ -86,9 +93,19 @@ mod tests {
 
     /// Streams a text token by token; returns the text and the stop that ended it.
     fn stream(tokenizer: &Tokenizer, text: &str, stops: &[&str]) -> (String, Option<String>) {
+        stream_after(tokenizer, text, (stops, 0))
+    }
+
+    /// As [`stream`], where stop texts count after `num_free` tokens.
+    fn stream_after(
+        tokenizer: &Tokenizer,
+        text: &str,
+        (stops, num_free): (&[&str], usize),
+    ) -> (String, Option<String>) {
         let tokens = tokenizer.encode(text, AddSpecial::No, ParseSpecial::No).unwrap();
         let decoder = tokenizer.stream_decoder(DecodeSpecial::Skip).continuing();
-        let mut answer = AnswerText::new(decoder, stops.iter().map(|stop| stop.to_string()).collect());
+        let mut answer =
+            AnswerText::new(decoder, stops.iter().map(|stop| stop.to_string()).collect(), num_free);
         let mut streamed = String::new();
         for token in tokens {
             let progress = answer.push(token).unwrap();
@@ -112,6 +129,17 @@ mod tests {
         check("aaab", &["aab"], "a", Some("aab"));
         check("abc", &["c", "bc"], "a", Some("bc"));
         check("né à Paris", &["à"], "né ", Some("à"));
+    }
+
+    #[test]
+    fn stops_count_after_the_tokens_that_must_come() {
+        let tokenizer = tokenizer();
+        let text = "to be or not to be";
+        let tokens = tokenizer.encode(text, AddSpecial::No, ParseSpecial::No).unwrap();
+        let ends = |num_free| stream_after(&tokenizer, text, (&["to"], num_free));
+        assert_eq!(ends(0), (String::new(), Some("to".to_owned())));
+        assert_eq!(ends(1), ("to be or not ".to_owned(), Some("to".to_owned())));
+        assert_eq!(ends(tokens.len()), (text.to_owned(), None));
     }
 
     proptest! {

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, RandomState},
     path::PathBuf,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -13,10 +12,10 @@ use std::{
 use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 use llama_engine::{
-    EmbedRequest, Embeddings, EndOfText, EngineError, EngineInfo, Event, GenerateRequest, LlamaEngine,
-    PinnedContext, Prompt, Sampling, TokenStream, Usage,
+    EmbedRequest, Embeddings, EngineError, EngineInfo, Event, GenerateRequest, LlamaEngine, PinnedContext,
+    Prompt, TokenStream, Usage,
 };
-use llama_sampling::{Sampler, SamplerConfig, SamplingError};
+use llama_sampling::{Processor, Sampler};
 use llama_tokenizer::{
     AddSpecial, DecodeSpecial, GenerationPrompt, Message, ParseSpecial, RenderOptions, TokenizerError,
 };
@@ -25,7 +24,8 @@ use crate::{
     EngineOptions, EngineStats, LoadError, LoadStage,
     answer_text::AnswerText,
     load::{self, Loaded},
-    worker::{Command, EmbedJob, GenerateJob, Generation, GenerationSpec, PinJob, Reply},
+    sampling,
+    worker::{Command, EmbedJob, Ends, GenerateJob, Generation, GenerationSpec, PinJob, Reply},
 };
 
 /// The engine that runs here. Clones share one worker; the last one to go lets it finish and end.
@@ -61,6 +61,22 @@ impl CandleEngine {
         let max_waiting = options.max_waiting;
         let loaded = load::load(path.into(), options, on_stage).await?;
         Ok(Self { inner: Arc::new(Inner { loaded, max_waiting }) })
+    }
+
+    /// As [`LlamaEngine::generate`], with other processors: `change` gets those that the request asks for, and returns
+    /// what shall be applied in their place, in order. For processors of your own, see [`llama_sampling::Processor`].
+    ///
+    /// # Errors
+    /// As [`LlamaEngine::generate`].
+    pub async fn generate_with(
+        &self,
+        request: GenerateRequest,
+        change: impl FnOnce(Vec<Box<dyn Processor>>) -> Vec<Box<dyn Processor>> + Send,
+    ) -> Result<TokenStream, EngineError> {
+        let (mut job, mut streams) = self.inner.generate_job(request, 1)?;
+        job.samples[0].map_processors(change);
+        self.inner.enqueue(Command::Generate(job), 1)?;
+        Ok(streams.remove(0))
     }
 
     /// What it is busy with. Answered between two steps, even when the queue is full.
@@ -177,35 +193,36 @@ impl Inner {
         if request.stop.iter().any(String::is_empty) {
             return Err(invalid("stop", "an empty text would end every answer"));
         }
-        let priority = request.priority;
+        self.check_rules(&request.rules, request.max_tokens)?;
+        let breakers = sampling::breakers(&self.loaded.text.tokenizer, &request.sampling)?;
+        let (priority, prompt_logprobs) = (request.priority, request.logprobs.prompt);
         let (mut samples, mut streams) = (Vec::new(), Vec::new());
         for i in 0..num_samples {
-            let (sample, stream) = self.sample(request.clone().for_sample(i), prompt_len, arrived)?;
+            let request = request.clone().for_sample(i);
+            let sampler = self.sampler(&request, breakers.clone())?;
+            let (sample, stream) = self.sample(request, sampler, (prompt_len, arrived));
             samples.push(sample);
             streams.push(stream);
         }
-        Ok((GenerateJob { tokens, context, priority, samples }, streams))
+        Ok((GenerateJob { tokens, context, priority, prompt_logprobs, samples }, streams))
     }
 
     /// One generation and its stream.
     fn sample(
         &self,
         request: GenerateRequest,
-        prompt_tokens: usize,
-        arrived: Instant,
-    ) -> Result<(Generation, TokenStream), EngineError> {
+        sampler: Sampler,
+        (prompt_tokens, arrived): (usize, Instant),
+    ) -> (Generation, TokenStream) {
         let (sender, events) = mpsc::unbounded();
         let (interrupt, stop) = oneshot::channel();
         let decoder = self.loaded.text.tokenizer.stream_decoder(DecodeSpecial::Skip).continuing();
         let generation = Generation::new(GenerationSpec {
-            sampler: sampler(&request.sampling)?,
-            text: AnswerText::new(decoder, request.stop),
+            sampler,
+            text: AnswerText::new(decoder, request.stop, request.rules.min_tokens),
             max_tokens: request.max_tokens.unwrap_or(self.loaded.info.context_len - prompt_tokens),
-            end_tokens: match request.end {
-                EndOfText::Stops => self.loaded.end_tokens.clone(),
-                EndOfText::Ignored => Vec::new(),
-            },
-            logprobs: request.logprobs,
+            ends: Ends { of_text: self.end_tokens(request.end).to_vec(), stop: request.rules.stop },
+            logprobs: request.logprobs.answer,
             keep: request.keep,
             prompt_tokens,
             events: sender,
@@ -217,7 +234,7 @@ impl Inner {
             // A generation that has ended needs no stopping.
             let _ = interrupt.send(());
         };
-        Ok((generation, TokenStream::new(EventStream { events, is_over: false }, on_stop)))
+        (generation, TokenStream::new(EventStream { events, is_over: false }, on_stop))
     }
 
     fn embed_job(
@@ -250,7 +267,10 @@ impl Inner {
         let text_side = &self.loaded.text;
         match prompt {
             Prompt::Text(text) => text_side.tokenizer.encode(&text, add, ParseSpecial::No).map_err(tokenizer),
-            Prompt::Tokens(tokens) => self.checked(tokens),
+            Prompt::Tokens(tokens) => {
+                self.check_ids("prompt", &tokens)?;
+                Ok(tokens)
+            }
             Prompt::Chat(messages) => {
                 let Some(template) = &text_side.template else {
                     let what = "a conversation: this model has no chat template".to_owned();
@@ -267,13 +287,17 @@ impl Inner {
         }
     }
 
-    fn checked(&self, tokens: Vec<u32>) -> Result<Vec<u32>, EngineError> {
+    pub(crate) fn check_ids<'a>(
+        &self,
+        field: &'static str,
+        tokens: impl IntoIterator<Item = &'a u32>,
+    ) -> Result<(), EngineError> {
         let vocab_size = self.loaded.info.vocab_size;
-        match tokens.iter().find(|&&token| token as usize >= vocab_size) {
+        match tokens.into_iter().find(|&&token| token as usize >= vocab_size) {
             Some(token) => {
-                Err(invalid("prompt", format!("token {token} is outside the vocabulary of {vocab_size}")))
+                Err(invalid(field, format!("token {token} is outside the vocabulary of {vocab_size}")))
             }
-            None => Ok(tokens),
+            None => Ok(()),
         }
     }
 
@@ -289,29 +313,12 @@ impl Inner {
     }
 }
 
-fn invalid(field: &'static str, reason: impl Into<String>) -> EngineError {
+pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> EngineError {
     EngineError::InvalidRequest { field, reason: reason.into() }
 }
 
-fn tokenizer(source: TokenizerError) -> EngineError {
+pub(crate) fn tokenizer(source: TokenizerError) -> EngineError {
     EngineError::Tokenizer(Box::new(source))
-}
-
-fn sampler(sampling: &Sampling) -> Result<Sampler, EngineError> {
-    let config = SamplerConfig {
-        temperature: sampling.temperature,
-        top_k: sampling.top_k,
-        top_p: sampling.top_p,
-        min_p: sampling.min_p,
-        // The standard library's per-process randomness is enough to tell requests apart.
-        seed: sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
-    };
-    Sampler::new(&config).map_err(|error| match error {
-        SamplingError::OutOfRange { parameter, found, range } => {
-            invalid(parameter, format!("{found}, expected {range}"))
-        }
-        other => EngineError::Model(Box::new(other)),
-    })
 }
 
 /// The worker's events; if they break off, the worker has died.
@@ -331,7 +338,7 @@ impl Stream for EventStream {
             Poll::Ready(item) => item.unwrap_or(Err(EngineError::Stopped)),
             Poll::Pending => return Poll::Pending,
         };
-        self.is_over = !matches!(item, Ok(Event::Token(_)));
+        self.is_over = !matches!(item, Ok(Event::Prompt(_) | Event::Token(_)));
         Poll::Ready(Some(item))
     }
 }

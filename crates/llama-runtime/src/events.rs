@@ -32,6 +32,7 @@ fn reason_name(reason: &FinishReason) -> &'static str {
     match reason {
         FinishReason::EndOfText => "end_of_text",
         FinishReason::Stop(_) => "stop",
+        FinishReason::StopToken(_) => "stop_token",
         FinishReason::MaxTokens => "max_tokens",
         FinishReason::Interrupted => "interrupted",
         FinishReason::Deadline => "deadline",

@@ -27,6 +27,7 @@ mod events;
 mod export;
 mod load;
 mod options;
+mod sampling;
 pub mod scheduler;
 mod session;
 mod stats;

@@ -53,6 +53,19 @@ fn clauses_on_generation_bite() {
 }
 
 #[test]
+fn clauses_on_sampling_bite() {
+    check(clause!(token_rules_are_kept), &[Fault::IgnoresBans, Fault::IgnoresAllowed, Fault::IgnoresBias]);
+    check(clause!(stop_tokens_end_the_answer), &[Fault::IgnoresStopTokens, Fault::IgnoresMinTokens]);
+    check(clause!(penalties_act), &[Fault::IgnoresPenalties]);
+    check(clause!(seeds_decide_with_all_parameters), &[Fault::DependsOnLoad, Fault::AlwaysGreedy]);
+    check(
+        clause!(prompts_are_scored_as_answers),
+        &[Fault::LosesPromptToken, Fault::PromptShifted, Fault::PromptUnasked],
+    );
+    check(clause!(bad_token_rules_are_refused), &[Fault::LenientRules]);
+}
+
+#[test]
 fn clauses_on_stopping_bite() {
     check(
         clause!(stop_texts_end_the_answer),

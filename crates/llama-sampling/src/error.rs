@@ -14,6 +14,14 @@ pub enum SamplingError {
         /// The values that make sense.
         range: &'static str,
     },
+    /// The order of the stages cannot be followed. Correct it.
+    #[error("order: {stage} {problem}")]
+    Order {
+        /// The stage.
+        stage: &'static str,
+        /// What is wrong with its place.
+        problem: &'static str,
+    },
     /// The logits hold a NaN or plus infinity: the model's weights or its computation are broken.
     #[error("the logit of token {token} is {found}")]
     NotFinite {
@@ -36,4 +44,24 @@ pub enum SamplingError {
     /// Candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+/// Passes a number on that is in its range.
+pub(crate) fn in_range(
+    parameter: &'static str,
+    found: f32,
+    (is_inside, range): (bool, &'static str),
+) -> Result<f32, SamplingError> {
+    if is_inside {
+        return Ok(found);
+    }
+    Err(SamplingError::OutOfRange { parameter, found: found.to_string(), range })
+}
+
+/// Passes a count on that is not zero.
+pub(crate) fn at_least_one(parameter: &'static str, found: usize) -> Result<usize, SamplingError> {
+    match found {
+        0 => Err(SamplingError::OutOfRange { parameter, found: found.to_string(), range: "at least 1" }),
+        _ => Ok(found),
+    }
 }

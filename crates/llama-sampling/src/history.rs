@@ -17,6 +17,9 @@ impl<'a> History<'a> {
         Self { tokens, prompt_len }
     }
 
+    /// Nothing at all.
+    pub const EMPTY: History<'static> = History { tokens: &[], prompt_len: 0 };
+
     /// Prompt and answer, one after the other.
     pub fn tokens(&self) -> &'a [u32] {
         self.tokens

@@ -7,21 +7,22 @@
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use llama_sampling::{History, Sampler, SamplerConfig};
+//! use llama_engine::Sampling;
+//! use llama_sampling::{History, Resolved, Sampler};
 //!
 //! let logits = Tensor::new(&[0.1f32, 2.0, -1.0], &Device::Cpu)?;
 //! let history = History::new(&[5, 8, 2], 1); // one token of prompt, two of the answer
-//! let mut greedy = Sampler::new(&SamplerConfig::default())?;
+//! let mut greedy = Sampler::new(&Sampling::default(), &Resolved::default())?;
 //! assert_eq!(greedy.sample(&logits, &history)?, 1);
 //!
-//! let mut warm = Sampler::new(&SamplerConfig { temperature: 0.8, seed: 7, ..SamplerConfig::default() })?;
+//! let sampling = Sampling { temperature: 0.8, top_p: Some(0.9), ..Sampling::default() };
+//! let mut warm = Sampler::new(&sampling, &Resolved { seed: 7, ..Resolved::default() })?;
 //! let token = warm.sample(&logits, &history)?;
 //! assert_eq!(warm.sample(&logits, &history)?, token, "nothing has been accepted");
 //! warm.accept(token)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod config;
 mod distribution;
 mod error;
 mod grammar;
@@ -30,9 +31,9 @@ mod logprobs;
 mod processor;
 mod processors;
 mod random;
+mod row;
 mod sampler;
 
-pub use config::SamplerConfig;
 pub use distribution::Distribution;
 pub use error::SamplingError;
 pub use grammar::{
@@ -42,6 +43,9 @@ pub use grammar::{
 pub use history::History;
 pub use logprobs::{Logprob, logprobs};
 pub use processor::{CloneProcessor, Processor};
-pub use processors::{MinP, Temperature, TopK, TopP, standard_processors};
+pub use processors::{
+    AllowedTokens, BannedTokens, Dry, DynamicTemperature, LogitBias, MinP, MinTokens, Mirostat, Penalties,
+    Resolved, Temperature, TopK, TopNSigma, TopP, TypicalP, Xtc, standard_processors, token_processors,
+};
 pub use random::{Stream, uniform};
 pub use sampler::Sampler;

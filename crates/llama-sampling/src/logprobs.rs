@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::SamplingError;
+use crate::{SamplingError, row::check_finite};
 
 /// A token and ln p.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,9 +19,10 @@ pub struct Logprob {
 /// `logits`: `[v]` in f32.
 ///
 /// # Errors
-/// Candle's; [`SamplingError::NoCandidate`] if `token` is outside the vocabulary.
+/// [`SamplingError::NotFinite`] for broken logits, [`SamplingError::NoCandidate`] if `token` is outside the vocabulary.
 pub fn logprobs(logits: &Tensor, token: u32, num_alternatives: usize) -> Result<Vec<Logprob>, SamplingError> {
     let row = logits.to_vec1::<f32>()?;
+    check_finite(&row)?;
     let chosen = *row.get(token as usize).ok_or(SamplingError::NoCandidate)?;
     let maximum = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let total: f64 = row.iter().map(|&logit| (f64::from(logit) - maximum).exp()).sum();
@@ -53,5 +54,8 @@ mod tests {
         assert!((mass - 1.0).abs() < 1e-6);
         assert_eq!(logprobs(&logits, 0, 1).unwrap().len(), 2);
         assert_eq!(logprobs(&logits, 0, 0).unwrap().len(), 1);
+        assert!(matches!(logprobs(&logits, 4, 0), Err(SamplingError::NoCandidate)));
+        let broken = Tensor::new(&[1f32, f32::NAN], logits.device()).unwrap();
+        assert!(matches!(logprobs(&broken, 0, 0), Err(SamplingError::NotFinite { token: 1, .. })));
     }
 }

@@ -52,23 +52,3 @@ impl Clone for Box<dyn Processor> {
         (**self).clone_box()
     }
 }
-
-/// Applies `change` to the logits as a slice, wherever they live.
-///
-/// # Shapes
-/// `logits`: `[v]`; result: the same.
-pub(crate) fn map_row(logits: &Tensor, change: impl FnOnce(&mut [f32])) -> Result<Tensor, SamplingError> {
-    let v = logits.dims1()?;
-    let mut row = logits.to_vec1::<f32>()?;
-    change(&mut row);
-    Ok(Tensor::from_vec(row, v, logits.device())?) // [v]
-}
-
-/// Rules out every token that `keep` does not want.
-pub(crate) fn retain(row: &mut [f32], keep: impl Fn(usize, f32) -> bool) {
-    for (token, logit) in row.iter_mut().enumerate() {
-        if !keep(token, *logit) {
-            *logit = f32::NEG_INFINITY;
-        }
-    }
-}

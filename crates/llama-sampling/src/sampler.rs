@@ -2,8 +2,12 @@
 
 use candle_core::Tensor;
 
+use llama_engine::Sampling;
+
 use crate::{
-    Distribution, History, Processor, SamplerConfig, SamplingError, Stream, standard_processors, uniform,
+    Distribution, History, Processor, Resolved, SamplingError, Stream,
+    row::{check_finite, most_likely},
+    standard_processors, uniform,
 };
 
 /// Chooses tokens for one request. Which token depends on the logits, the history and the seed alone; what processors
@@ -23,18 +27,33 @@ enum Choice {
 }
 
 impl Sampler {
-    /// The standard processors; temperature 0 is greedy.
+    /// The processors that a request asks for; temperature 0 takes the most likely token after them.
     ///
     /// # Errors
-    /// [`SamplingError::OutOfRange`]
-    pub fn new(config: &SamplerConfig) -> Result<Self, SamplingError> {
-        let choice = if config.temperature == 0.0 { Choice::MostLikely } else { Choice::Draw };
-        Ok(Self { processors: standard_processors(config)?, choice, seed: config.seed })
+    /// [`SamplingError::OutOfRange`], [`SamplingError::Order`]
+    pub fn new(sampling: &Sampling, resolved: &Resolved) -> Result<Self, SamplingError> {
+        let choice = if sampling.temperature == 0.0 { Choice::MostLikely } else { Choice::Draw };
+        let processors = standard_processors(sampling, resolved)?;
+        Ok(Self { processors, choice, seed: resolved.seed })
     }
 
     /// Processors of your own, applied in order, and a random draw.
     pub fn with_processors(processors: Vec<Box<dyn Processor>>, seed: u64) -> Self {
         Self { processors, choice: Choice::Draw, seed }
+    }
+
+    /// Puts constraints before everything else.
+    pub fn constrained_by(mut self, constraints: Vec<Box<dyn Processor>>) -> Self {
+        self.processors.splice(..0, constraints);
+        self
+    }
+
+    /// Changes the list of processors: takes out, puts in, reorders.
+    pub fn map_processors(
+        &mut self,
+        change: impl FnOnce(Vec<Box<dyn Processor>>) -> Vec<Box<dyn Processor>>,
+    ) {
+        self.processors = change(std::mem::take(&mut self.processors));
     }
 
     /// The next token. It is not accepted yet.
@@ -45,12 +64,12 @@ impl Sampler {
     /// # Errors
     /// [`SamplingError::NotFinite`] for broken logits, [`SamplingError::NoCandidate`] if all are ruled out.
     pub fn sample(&mut self, logits: &Tensor, history: &History<'_>) -> Result<u32, SamplingError> {
-        let (row, (best, maximum)) = self.processed(logits, history)?;
+        let row = self.processed(logits, history)?;
         match self.choice {
-            Choice::MostLikely => Ok(best),
+            Choice::MostLikely => best(&row),
             Choice::Draw => {
                 let u = self.uniform(Stream::TOKEN, history.draw_idx());
-                Ok(Distribution::from_logits(&row, maximum)?.draw(u))
+                Ok(Distribution::from_logits(&row)?.draw(u))
             }
         }
     }
@@ -67,10 +86,10 @@ impl Sampler {
         logits: &Tensor,
         history: &History<'_>,
     ) -> Result<Distribution, SamplingError> {
-        let (row, (best, maximum)) = self.processed(logits, history)?;
+        let row = self.processed(logits, history)?;
         match self.choice {
-            Choice::MostLikely => Ok(Distribution::certain(best)),
-            Choice::Draw => Distribution::from_logits(&row, maximum),
+            Choice::MostLikely => Ok(Distribution::certain(best(&row)?)),
+            Choice::Draw => Distribution::from_logits(&row),
         }
     }
 
@@ -87,12 +106,8 @@ impl Sampler {
         uniform(self.seed, stream, draw_idx)
     }
 
-    /// The logits after all processors, and the best of them.
-    fn processed(
-        &mut self,
-        logits: &Tensor,
-        history: &History<'_>,
-    ) -> Result<(Vec<f32>, (u32, f32)), SamplingError> {
+    /// The logits after all processors.
+    fn processed(&mut self, logits: &Tensor, history: &History<'_>) -> Result<Vec<f32>, SamplingError> {
         let mut processed = logits.clone();
         if !self.processors.is_empty() {
             check_finite(&logits.to_vec1::<f32>()?)?;
@@ -102,26 +117,13 @@ impl Sampler {
         }
         let row = processed.to_vec1::<f32>()?; // [v]
         check_finite(&row)?;
-        let best = most_likely(&row).ok_or(SamplingError::NoCandidate)?;
-        Ok((row, best))
+        Ok(row)
     }
 }
 
-/// Minus infinity rules a token out; NaN and plus infinity are faults.
-fn check_finite(row: &[f32]) -> Result<(), SamplingError> {
-    let is_fault = |logit: f32| logit.is_nan() || logit == f32::INFINITY;
-    if !row.iter().fold(false, |found, &logit| found | is_fault(logit)) {
-        return Ok(());
-    }
-    let token = row.iter().position(|&logit| is_fault(logit)).unwrap_or_default();
-    Err(SamplingError::NotFinite { token, found: row[token] })
-}
-
-/// The first of the largest logits.
-fn most_likely(row: &[f32]) -> Option<(u32, f32)> {
-    let maximum = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let token = row.iter().position(|&logit| logit == maximum)?;
-    (maximum > f32::NEG_INFINITY).then_some((token as u32, maximum))
+/// The first of the most likely tokens.
+fn best(row: &[f32]) -> Result<u32, SamplingError> {
+    most_likely(row).map(|(token, _)| token).ok_or(SamplingError::NoCandidate)
 }
 
 #[cfg(test)]
@@ -130,20 +132,25 @@ mod tests {
 
     use super::*;
 
-    fn sample(config: &SamplerConfig, logits: &[f32], draw_idx: u64) -> Result<u32, SamplingError> {
+    fn build(config: &Sampling, seed: u64) -> Result<Sampler, SamplingError> {
+        Sampler::new(config, &Resolved { seed, ..Resolved::default() })
+    }
+
+    fn sample(config: &Sampling, logits: &[f32], draw_idx: u64) -> Result<u32, SamplingError> {
         let answer = vec![0; draw_idx as usize];
         let logits = Tensor::new(logits, &Device::Cpu).unwrap();
-        Sampler::new(config)?.sample(&logits, &History::new(&answer, 0))
+        build(config, 11)?.sample(&logits, &History::new(&answer, 0))
     }
 
     #[test]
     fn greedy_takes_the_first_of_the_largest() {
-        assert_eq!(sample(&SamplerConfig::default(), &[1.0, 4.0, 4.0], 0).unwrap(), 1);
+        assert_eq!(sample(&Sampling::default(), &[1.0, 4.0, 4.0], 0).unwrap(), 1);
     }
 
     #[test]
     fn broken_logits_are_refused() {
-        for config in [SamplerConfig::default(), SamplerConfig { temperature: 1.0, ..Default::default() }] {
+        let warm = |temperature| Sampling { temperature, top_p: Some(0.5), ..Default::default() };
+        for config in [Sampling::default(), warm(1.0), warm(0.5)] {
             let error = sample(&config, &[0.0, f32::NAN], 0).unwrap_err();
             assert_eq!(error.to_string(), "the logit of token 1 is NaN");
             assert!(matches!(sample(&config, &[f32::INFINITY], 0), Err(SamplingError::NotFinite { .. })));
@@ -154,7 +161,7 @@ mod tests {
 
     #[test]
     fn out_of_range_values_say_the_range() {
-        let config = SamplerConfig { temperature: -1.0, ..Default::default() };
+        let config = Sampling { temperature: -1.0, ..Default::default() };
         let error = sample(&config, &[0.0], 0).unwrap_err();
         assert_eq!(error.to_string(), "temperature is -1, expected a finite number of at least 0");
     }
@@ -169,7 +176,7 @@ mod tests {
         }
 
         fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
-            crate::processor::map_row(&logits, |row| {
+            crate::row::map_row(&logits, |row| {
                 self.0.iter().for_each(|&token| row[token as usize] = f32::NEG_INFINITY);
             })
         }
@@ -199,8 +206,8 @@ mod tests {
     #[test]
     fn a_sample_is_drawn_from_the_distribution_with_the_stream_of_tokens() {
         let logits = Tensor::new(&[0f32, 1.0, -1.0, 0.5], &Device::Cpu).unwrap();
-        let config = SamplerConfig { temperature: 0.7, seed: 4, ..Default::default() };
-        let mut sampler = Sampler::new(&config).unwrap();
+        let config = Sampling { temperature: 0.7, ..Default::default() };
+        let mut sampler = build(&config, 4).unwrap();
         let answer = [1; 50];
         for len in 0..50 {
             let history = History::new(&answer[..len], 0);
@@ -208,7 +215,7 @@ mod tests {
             let drawn = sampler.distribution(&logits, &history).unwrap().draw(u);
             assert_eq!(sampler.sample(&logits, &history).unwrap(), drawn);
         }
-        let mut greedy = Sampler::new(&SamplerConfig::default()).unwrap();
+        let mut greedy = build(&Sampling::default(), 0).unwrap();
         let certain = greedy.distribution(&logits, &History::new(&[], 0)).unwrap();
         assert_eq!(certain, Distribution::certain(1));
     }
@@ -219,7 +226,7 @@ mod tests {
         let weights = logits.map(|logit| f64::from(logit / temperature).exp());
         let total: f64 = weights.iter().sum();
         let mut counts = [0f64; 5];
-        let config = SamplerConfig { temperature, seed: 11, ..Default::default() };
+        let config = Sampling { temperature, ..Default::default() };
         for i in 0..8000 {
             counts[sample(&config, &logits, i).unwrap() as usize] += 1.0;
         }

@@ -16,11 +16,17 @@ pub async fn check_all<E: LlamaEngine>(engine: &E) {
     max_tokens_is_kept(engine).await;
     usage_counts(engine).await;
     logprobs_are_a_distribution(engine).await;
+    token_rules_are_kept(engine).await;
+    stop_tokens_end_the_answer(engine).await;
+    penalties_act(engine).await;
+    seeds_decide_with_all_parameters(engine).await;
+    prompts_are_scored_as_answers(engine).await;
     stop_texts_end_the_answer(engine).await;
     stop_interrupts(engine).await;
     dropped_streams_free_the_engine(engine).await;
     bad_requests_are_refused(engine).await;
     bad_sampling_is_refused(engine).await;
+    bad_token_rules_are_refused(engine).await;
     bad_contexts_are_refused(engine).await;
     pins_equal_prompts(engine).await;
     pins_serve_many_at_once(engine).await;

@@ -3,12 +3,14 @@
 use std::{future::Future, pin::Pin, task::Poll};
 
 use crate::{
-    EndOfText, EngineError, Event, Finished, GenerateRequest, LlamaEngine, Prompt, Sampling, TokenEvent,
-    TokenStream,
+    EndOfText, EngineError, Event, Finished, GenerateRequest, LlamaEngine, Prompt, PromptEvent, Sampling,
+    TokenEvent, TokenStream,
 };
 
 /// Everything that one stream said.
 pub(super) struct Answer {
+    /// What it said of the prompt, which comes before everything else.
+    pub(super) prompt: Option<PromptEvent>,
     pub(super) events: Vec<TokenEvent>,
     pub(super) finished: Finished,
 }
@@ -47,14 +49,19 @@ pub(super) async fn start<E: LlamaEngine>(engine: &E, request: GenerateRequest) 
 
 /// Listens to the end, and makes sure that it is the end.
 pub(super) async fn listen(mut stream: TokenStream) -> Answer {
-    let mut events = Vec::new();
+    let (mut prompt, mut events) = (None, Vec::new());
     loop {
         match accepted(stream.next_event().await) {
+            Some(Event::Prompt(event)) => {
+                assert!(events.is_empty(), "the prompt after {} tokens", events.len());
+                let earlier = prompt.replace(event);
+                assert!(earlier.is_none(), "the prompt a second time");
+            }
             Some(Event::Token(event)) => events.push(event),
             Some(Event::Finished(finished)) => {
                 let after = stream.next_event().await;
                 assert!(matches!(after, Ok(None)), "after the end comes {after:?}");
-                return Answer { events, finished };
+                return Answer { prompt, events, finished };
             }
             None => panic!("the stream ends without Event::Finished"),
         }

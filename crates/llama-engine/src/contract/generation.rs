@@ -115,7 +115,7 @@ pub async fn max_tokens_is_kept<E: LlamaEngine>(engine: &E) {
 pub async fn usage_counts<E: LlamaEngine>(engine: &E) {
     let tokens = tokens_of(engine, PROMPTS[3]).await;
     for len in [1, 9] {
-        let Answer { events, finished } = ask(engine, exactly(len, Prompt::Tokens(tokens.clone()))).await;
+        let Answer { events, finished, .. } = ask(engine, exactly(len, Prompt::Tokens(tokens.clone()))).await;
         let usage = finished.usage;
         assert_eq!((usage.prompt_tokens, usage.completion_tokens), (tokens.len(), len), "{usage:?}");
         assert_eq!(events.len(), len, "{usage:?}");

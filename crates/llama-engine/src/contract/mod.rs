@@ -18,6 +18,7 @@ mod contexts;
 mod embedding;
 mod generation;
 mod refusals;
+mod sampling;
 mod several;
 mod stopping;
 mod tokens;
@@ -33,6 +34,10 @@ pub use generation::{
     logprobs_are_a_distribution, max_tokens_is_kept, seeds_decide, texts_make_up_the_answer, usage_counts,
 };
 pub use refusals::{bad_contexts_are_refused, bad_requests_are_refused, bad_sampling_is_refused};
+pub use sampling::{
+    bad_token_rules_are_refused, penalties_act, prompts_are_scored_as_answers,
+    seeds_decide_with_all_parameters, stop_tokens_end_the_answer, token_rules_are_kept,
+};
 pub use several::{deadlines_end_the_answer, priorities_change_no_answer, samples_answer_as_requests};
 pub use stopping::{dropped_streams_free_the_engine, stop_interrupts, stop_texts_end_the_answer};
 pub use tokens::texts_survive_the_tokens;

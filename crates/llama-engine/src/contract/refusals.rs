@@ -2,7 +2,8 @@
 
 use super::answer::{accepted, ask, exactly, tokens_of};
 use crate::{
-    ContextId, EmbedRequest, EngineError, GenerateRequest, LlamaEngine, PinnedContext, Prompt, Sampling,
+    ContextId, Dry, DynamicTemperature, EmbedRequest, EngineError, GenerateRequest, LlamaEngine, Mirostat,
+    Penalties, PinnedContext, Prompt, Sampling, Stage, Xtc,
 };
 
 const PROMPT: &str = "O Romeo,";
@@ -59,11 +60,53 @@ pub async fn bad_sampling_is_refused<E: LlamaEngine>(engine: &E) {
         ("top_p", "1.5", Sampling { top_p: Some(1.5), ..warm.clone() }),
         ("top_p", "NaN", Sampling { top_p: Some(f32::NAN), ..warm.clone() }),
         ("min_p", "-0.5", Sampling { min_p: Some(-0.5), ..warm.clone() }),
-        ("min_p", "2", Sampling { min_p: Some(2.0), ..warm }),
+        ("min_p", "2", Sampling { min_p: Some(2.0), ..warm.clone() }),
+        ("typical_p", "0", Sampling { typical_p: Some(0.0), ..warm.clone() }),
+        ("top_n_sigma", "-1", Sampling { top_n_sigma: Some(-1.0), ..warm.clone() }),
+        (
+            "xtc.threshold",
+            "0.75",
+            Sampling { xtc: Some(Xtc { threshold: 0.75, ..Xtc::default() }), ..warm.clone() },
+        ),
+        (
+            "mirostat.tau",
+            "0",
+            Sampling { mirostat: Some(Mirostat { tau: 0.0, ..Mirostat::default() }), ..warm.clone() },
+        ),
+        ("dynamic_temperature.range", "-2", warm_within(-2.0)),
+        ("penalties.repetition", "0", penalised(Penalties { repetition: 0.0, ..Penalties::default() })),
+        ("penalties.frequency", "3", penalised(Penalties { frequency: 3.0, ..Penalties::default() })),
+        ("penalties.presence", "-3", penalised(Penalties { presence: -3.0, ..Penalties::default() })),
+        ("penalties.last_n", "0", penalised(Penalties { last_n: Some(0), ..Penalties::default() })),
+        ("penalties.dry.base", "0.5", penalised(against_phrases(Dry { base: 0.5, ..Dry::default() }))),
+        (
+            "penalties.dry.breakers",
+            "",
+            penalised(against_phrases(Dry { breakers: vec![String::new()], ..Dry::default() })),
+        ),
+        (
+            "order",
+            "top_k",
+            Sampling { top_k: Some(3), order: Some(vec![Stage::Temperature]), ..warm.clone() },
+        ),
+        ("order", "min_p", Sampling { order: Some(vec![Stage::MinP, Stage::MinP]), ..warm }),
     ];
     for (field, number, sampling) in cases {
         check_invalid(engine, exactly(4, PROMPT).with_sampling(sampling), (field, &[number])).await;
     }
+}
+
+fn warm_within(range: f32) -> Sampling {
+    let dynamic_temperature = Some(DynamicTemperature { range, ..DynamicTemperature::default() });
+    Sampling { temperature: 1.0, dynamic_temperature, ..Sampling::default() }
+}
+
+fn penalised(penalties: Penalties) -> Sampling {
+    Sampling { penalties, ..Sampling::default() }
+}
+
+fn against_phrases(dry: Dry) -> Penalties {
+    Penalties { dry: Some(dry), ..Penalties::default() }
 }
 
 /// A context of another engine is refused, and so is one that leaves no room.
@@ -88,7 +131,7 @@ pub async fn bad_contexts_are_refused<E: LlamaEngine>(engine: &E) {
 }
 
 /// Checks that a request is refused at once, for this field and with these numbers in the reason.
-async fn check_invalid<E: LlamaEngine>(
+pub(super) async fn check_invalid<E: LlamaEngine>(
     engine: &E,
     request: GenerateRequest,
     (expected, numbers): (&str, &[&str]),

@@ -13,6 +13,9 @@ use super::{
     entry::{Entry, Running},
 };
 
+/// Most rows of a step that want logits each: with a vocabulary of 150,000 they take 40 MB.
+const MAX_LOGIT_ROWS: usize = 64;
+
 /// Limits of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchedulerConfig {
@@ -132,6 +135,13 @@ impl Scheduler {
         tokens.expect("a sampled sequence is here").push(token);
     }
 
+    /// Of what a running sequence still computes, only the last row of logits is wanted from now on.
+    pub fn want_last_logits(&mut self, id: SequenceId) {
+        if let Some(running) = self.running.get_mut(&id) {
+            running.output = Output::LastLogits;
+        }
+    }
+
     /// Ends a sequence, wherever it is, and gives its blocks back. Says whether it was here.
     pub fn finish(&mut self, id: SequenceId) -> bool {
         if let Some(running) = self.running.remove(&id) {
@@ -202,8 +212,15 @@ impl Scheduler {
 
     /// Says whether there were blocks for it.
     fn plan_chunk(&mut self, id: SequenceId, plan: &mut StepPlan, budget: &mut usize) -> bool {
-        let num_pending = self.running.get(&id).map_or(0, Running::num_pending);
-        let len = num_pending.min(*budget);
+        let Some(running) = self.running.get(&id) else {
+            return true;
+        };
+        let mut len = running.num_pending().min(*budget);
+        if running.output == Output::AllLogits {
+            let planned = plan.spans.iter().filter(|span| span.output == Output::AllLogits);
+            let num_rows: usize = planned.map(|span| span.positions.len()).sum();
+            len = len.min(MAX_LOGIT_ROWS.saturating_sub(num_rows));
+        }
         let has_blocks = len == 0 || self.plan_span(id, len, plan);
         if has_blocks {
             *budget -= len;
@@ -319,8 +336,7 @@ impl Scheduler {
     fn wait_again(&mut self, id: SequenceId, running: Running) {
         let Running { tokens, output, table } = running;
         self.pool.close(table);
-        let start = if output == Output::HiddenStates { Start::Fresh } else { Start::Cached };
-        self.waiting.insert(id, Entry { tokens, output, start });
+        self.waiting.insert(id, Entry { tokens, output, start: restart(output) });
     }
 
     /// When nothing could be planned: takes blocks from the last, then from forks that wait, or refuses the one that
@@ -370,12 +386,20 @@ impl Scheduler {
         let mut found = false;
         for entry in self.waiting.values_mut() {
             if matches!(entry.start, Start::Forked(_))
-                && let Start::Forked(table) = std::mem::replace(&mut entry.start, Start::Cached)
+                && let Start::Forked(table) = std::mem::replace(&mut entry.start, restart(entry.output))
             {
                 self.pool.close(table);
                 found = true;
             }
         }
         found
+    }
+}
+
+/// How a sequence begins again that has lost its blocks: whoever wants every row cannot skip any.
+fn restart(output: Output) -> Start {
+    match output {
+        Output::HiddenStates | Output::AllLogits => Start::Fresh,
+        Output::LastLogits | Output::Nothing => Start::Cached,
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct GenerateJob {
     /// The handle keeps the context pinned until the generation has started.
     pub(crate) context: Option<(ContextId, PinnedContext)>,
     pub(crate) priority: Priority,
+    /// Alternatives to report for each token of the prompt.
+    pub(crate) prompt_logprobs: Option<usize>,
     /// At least one.
     pub(crate) samples: Vec<Generation>,
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 use candle_core::Tensor;
 use futures_channel::{mpsc, oneshot};
 use llama_engine::{
-    EngineError, Event, FinishReason, Finished, KeepContext, PinnedContext, Timings, TokenEvent,
-    TokenLogprob, Usage,
+    EngineError, Event, FinishReason, Finished, KeepContext, PinnedContext, PromptEvent, Timings, TokenEvent,
+    Usage,
 };
-use llama_sampling::{History, Sampler, logprobs};
+use llama_sampling::{History, Processor, Sampler};
 
-use crate::{answer_text::AnswerText, events};
+use super::prompt::token_logprobs;
+use crate::{answer_text::AnswerText, events, sampling::failure};
 
 /// How a generation goes: plain data, checked by the engine's front.
 pub(crate) struct GenerationSpec {
@@ -18,7 +19,7 @@ pub(crate) struct GenerationSpec {
     pub(crate) text: AnswerText,
     pub(crate) max_tokens: usize,
     /// Tokens that end the answer.
-    pub(crate) end_tokens: Vec<u32>,
+    pub(crate) ends: Ends,
     /// Alternatives to report.
     pub(crate) logprobs: Option<usize>,
     pub(crate) keep: KeepContext,
@@ -29,6 +30,15 @@ pub(crate) struct GenerationSpec {
     pub(crate) stop: oneshot::Receiver<()>,
     pub(crate) arrived: Instant,
     pub(crate) deadline: Option<Instant>,
+}
+
+/// Tokens that end an answer and are not part of it.
+#[derive(Default)]
+pub(crate) struct Ends {
+    /// The model's own.
+    pub(crate) of_text: Vec<u32>,
+    /// The request's.
+    pub(crate) stop: Vec<u32>,
 }
 
 /// State of a generation between steps.
@@ -86,24 +96,38 @@ impl Generation {
         }
     }
 
+    /// Changes the list of processors.
+    pub(crate) fn map_processors(
+        &mut self,
+        change: impl FnOnce(Vec<Box<dyn Processor>>) -> Vec<Box<dyn Processor>>,
+    ) {
+        self.spec.sampler.map_processors(change);
+    }
+
+    /// Reports what the model thinks of the prompt.
+    pub(super) fn report_prompt(&self, event: PromptEvent) {
+        self.send(Event::Prompt(event));
+    }
+
     /// Chooses the token that follows `tokens`, reports it, and says how to go on.
     ///
     /// # Shapes
     /// `logits`: `[v]`
     pub(super) fn advance(&mut self, logits: &Tensor, tokens: &[u32]) -> Result<Verdict, EngineError> {
-        let model_failed = |source| EngineError::Model(Box::new(source));
         let history = History::new(tokens, self.spec.prompt_tokens);
-        let token = self.spec.sampler.sample(logits, &history).map_err(model_failed)?;
-        self.spec.sampler.accept(token).map_err(model_failed)?;
+        let token = self.spec.sampler.sample(logits, &history).map_err(failure)?;
+        self.spec.sampler.accept(token).map_err(failure)?;
         self.first_token.get_or_insert_with(Instant::now);
-        if self.spec.end_tokens.contains(&token) {
+        if self.spec.ends.of_text.contains(&token) {
             return Ok(Verdict::End(FinishReason::EndOfText, None));
+        }
+        if self.spec.ends.stop.contains(&token) {
+            return Ok(Verdict::End(FinishReason::StopToken(token), None));
         }
         let progress =
             self.spec.text.push(token).map_err(|source| EngineError::Tokenizer(Box::new(source)))?;
         let alternatives = self.spec.logprobs;
-        let logprobs = alternatives.map(|number| token_logprobs(logits, token, number)).transpose();
-        let logprobs = logprobs.map_err(model_failed)?;
+        let logprobs = alternatives.map(|number| token_logprobs(logits, token, number)).transpose()?;
         self.usage.completion_tokens += 1;
         self.send(Event::Token(TokenEvent { id: token, text: progress.text, logprobs }));
         Ok(match progress.stop {
@@ -145,13 +169,4 @@ impl Generation {
         // A listener that has gone is noticed before the next step.
         let _ = self.spec.events.unbounded_send(Ok(event));
     }
-}
-
-fn token_logprobs(
-    logits: &Tensor,
-    token: u32,
-    num_alternatives: usize,
-) -> Result<Vec<TokenLogprob>, llama_sampling::SamplingError> {
-    let entries = logprobs(logits, token, num_alternatives)?;
-    Ok(entries.iter().map(|entry| TokenLogprob { id: entry.token, logprob: entry.logprob }).collect())
 }

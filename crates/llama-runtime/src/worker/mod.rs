@@ -4,6 +4,7 @@ mod command;
 mod embedding;
 mod generation;
 mod pins;
+mod prompt;
 mod snapshots;
 mod step;
 mod work;
@@ -12,5 +13,5 @@ mod work;
 mod tests;
 
 pub(crate) use command::{Command, EmbedJob, GenerateJob, PinJob, Reply};
-pub(crate) use generation::{Generation, GenerationSpec};
+pub(crate) use generation::{Ends, Generation, GenerationSpec};
 pub(crate) use work::{Worker, WorkerParts};

@@ -68,8 +68,14 @@ impl Worker {
         let id = span.id;
         match (self.work.get(&id), output) {
             (Some(Work::Generate(_)), Some(logits)) => {
-                for id in self.split_samples(id) {
-                    self.contain(id, |worker| worker.take_logits(id, &logits));
+                if span.output == Output::AllLogits {
+                    self.contain(id, |worker| worker.score_prompt(span, &logits));
+                }
+                // A prompt that could not be scored has ended.
+                if self.is_last(span) {
+                    for id in self.split_samples(id) {
+                        self.contain(id, |worker| worker.take_logits(id, &logits));
+                    }
                 }
             }
             (Some(Work::Embed(_)), Some(states)) => {
@@ -89,10 +95,41 @@ impl Worker {
         }
     }
 
+    /// Notes what a span's logits say about the prompt, and reports it at its end: from there on, only the last row is
+    /// wanted.
+    ///
     /// # Shapes
-    /// `logits`: `[1, v]`
+    /// `logits`: `[t, v]`
+    fn score_prompt(&mut self, span: &PlannedSpan, logits: &Tensor) -> Result<(), EngineError> {
+        let logits = self.with_text(logits)?;
+        let tokens = self.scheduler.tokens(span.id).expect("a sequence that was computed is here");
+        let scores = self.scores.get_mut(&span.id).expect("all logits are for scores");
+        scores.add(&logits, span.positions.start, tokens)?;
+        if self.is_last(span)
+            && let Some(scores) = self.scores.remove(&span.id)
+            && let Some(Work::Generate(samples)) = self.work.get(&span.id)
+        {
+            let event = scores.finish();
+            samples.iter().for_each(|sample| sample.report_prompt(event.clone()));
+            self.scheduler.want_last_logits(span.id);
+        }
+        Ok(())
+    }
+
+    /// The logits of tokens that have text.
+    ///
+    /// # Shapes
+    /// `logits`: `[t, padded v]`; result: `[t, v]`
+    fn with_text(&self, logits: &Tensor) -> Result<Tensor, EngineError> {
+        let narrowed = logits.dim(1).and_then(|v| logits.narrow(1, 0, self.vocab_size.min(v)));
+        narrowed.map_err(|source| EngineError::Model(Box::new(source)))
+    }
+
+    /// # Shapes
+    /// `logits`: `[t, v]`, of which the last row counts.
     fn take_logits(&mut self, id: SequenceId, logits: &Tensor) -> Result<(), EngineError> {
-        let row = logits.get(0).and_then(|row| row.narrow(0, 0, self.vocab_size.min(row.dim(0)?)));
+        let logits = self.with_text(logits)?;
+        let row = logits.dim(0).and_then(|t| logits.get(t - 1));
         let row = row.map_err(|source| EngineError::Model(Box::new(source)))?; // [v]
         let Some(Work::Generate(samples)) = self.work.get_mut(&id) else {
             return Ok(());

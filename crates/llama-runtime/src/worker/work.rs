@@ -20,6 +20,7 @@ use super::{
     embedding::{Collector, Embedding},
     generation::EarlyEnd,
     pins::Pins,
+    prompt::PromptScores,
 };
 use crate::{
     EngineStats,
@@ -60,6 +61,8 @@ pub(crate) struct Worker {
     pub(super) work: BTreeMap<SequenceId, Work>,
     /// Places in the queue of those that no step has worked on.
     not_started: BTreeMap<SequenceId, usize>,
+    /// Prompts whose log-probabilities are wanted, until they are computed.
+    pub(super) scores: BTreeMap<SequenceId, PromptScores>,
     pub(super) pins: Pins,
     num_arrivals: u64,
     pub(super) num_waiting: Arc<AtomicUsize>,
@@ -91,6 +94,7 @@ impl Worker {
             vocab_size: parts.vocab_size,
             work: BTreeMap::new(),
             not_started: BTreeMap::new(),
+            scores: BTreeMap::new(),
             pins: Pins::new(parts.engine, commands),
             num_arrivals: 0,
             num_waiting: parts.num_waiting,
@@ -161,21 +165,34 @@ impl Worker {
     }
 
     fn generate(&mut self, job: GenerateJob) {
-        let GenerateJob { tokens: mut prompt, context, priority, samples } = job;
+        let GenerateJob { tokens: mut prompt, context, priority, prompt_logprobs, samples } = job;
         let num_places = samples.len();
-        let (mut tokens, mut start) = (Vec::new(), Start::Cached);
+        let (mut tokens, mut start, mut output) = (Vec::new(), Start::Cached, Output::LastLogits);
+        if prompt_logprobs.is_some() {
+            // Every row is wanted, so the cache must not skip any.
+            (start, output) = (Start::Fresh, Output::AllLogits);
+        }
         // The handle lives until the blocks are shared.
         if let Some((id, handle)) = context {
             let pool = self.scheduler.pool_mut();
-            let Some((known, table)) = self.pins.fork(id, handle.len(), pool) else {
+            let Some((known, mut table)) = self.pins.fork(id, handle.len(), pool) else {
                 self.num_waiting.fetch_sub(num_places, Ordering::Relaxed);
                 return samples.into_iter().for_each(|sample| sample.fail(EngineError::ForeignContext));
             };
+            if output == Output::AllLogits {
+                // The row after the context's last token is about the prompt's first.
+                pool.truncate(&mut table, known.len().saturating_sub(1));
+            }
             (tokens, start) = (known, Start::Forked(table));
         }
+        let context_len = tokens.len();
         tokens.append(&mut prompt);
-        let id = self.submit(priority, (tokens, Output::LastLogits, start), Work::Generate(samples));
+        let reported = (context_len, tokens.len());
+        let id = self.submit(priority, (tokens, output, start), Work::Generate(samples));
         self.not_started.insert(id, num_places);
+        if let Some(num_alternatives) = prompt_logprobs {
+            self.scores.insert(id, PromptScores::new(reported, num_alternatives));
+        }
     }
 
     fn embed(&mut self, job: EmbedJob) {
@@ -262,6 +279,7 @@ impl Worker {
     /// Takes a sequence out of everything and returns its work.
     pub(super) fn end(&mut self, id: SequenceId) -> Option<Work> {
         let work = self.work.remove(&id)?;
+        self.scores.remove(&id);
         self.leave_queue(id);
         self.scheduler.finish(id);
         Some(work)

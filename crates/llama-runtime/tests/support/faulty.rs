@@ -8,7 +8,7 @@ use std::sync::{
 use futures::StreamExt;
 use llama_engine::{
     EmbedRequest, Embeddings, EngineError, EngineInfo, Event, FinishReason, GenerateRequest, LlamaEngine,
-    PinnedContext, Prompt, Sampling, TokenStream,
+    Penalties, PinnedContext, Prompt, Sampling, TokenRules, TokenStream,
 };
 use llama_runtime::CandleEngine;
 
@@ -46,6 +46,16 @@ pub(crate) enum Fault {
     SamplesShareAFate,
     PriorityMatters,
     DeafToDeadline,
+    IgnoresBans,
+    IgnoresAllowed,
+    IgnoresBias,
+    IgnoresStopTokens,
+    IgnoresMinTokens,
+    IgnoresPenalties,
+    LenientRules,
+    LosesPromptToken,
+    PromptShifted,
+    PromptUnasked,
 }
 
 /// The engine with the fault.
@@ -68,6 +78,17 @@ impl Faulty {
         Self { inner, fault, info, num_calls: AtomicUsize::new(0), num_live, num_dropped }
     }
 
+    fn spoil_rules(&self, rules: &mut TokenRules) {
+        match self.fault {
+            Fault::IgnoresBans => rules.banned.clear(),
+            Fault::IgnoresAllowed => rules.allowed = None,
+            Fault::IgnoresBias => rules.bias.clear(),
+            Fault::IgnoresStopTokens => rules.stop.clear(),
+            Fault::IgnoresMinTokens => rules.min_tokens = 0,
+            _ => *rules = TokenRules::default(),
+        }
+    }
+
     fn spoil_request(&self, request: &mut GenerateRequest) {
         let call = self.num_calls.fetch_add(1, Ordering::SeqCst) as u64;
         let other = Sampling { temperature: 2.0, seed: Some(call), ..Sampling::default() };
@@ -76,7 +97,15 @@ impl Faulty {
             Fault::DependsOnLoad if self.num_live.load(Ordering::SeqCst) > 0 => request.sampling = other,
             Fault::AlwaysGreedy => request.sampling = Sampling::default(),
             Fault::OneTokenMore => request.max_tokens = request.max_tokens.map(|max| max + 1),
-            Fault::LogprobsUnasked => request.logprobs = request.logprobs.or(Some(0)),
+            Fault::LogprobsUnasked => request.logprobs.answer = request.logprobs.answer.or(Some(0)),
+            Fault::PromptUnasked => request.logprobs.prompt = request.logprobs.prompt.or(Some(0)),
+            Fault::IgnoresPenalties => request.sampling.penalties = Penalties::default(),
+            Fault::IgnoresBans
+            | Fault::IgnoresAllowed
+            | Fault::IgnoresBias
+            | Fault::IgnoresStopTokens
+            | Fault::IgnoresMinTokens
+            | Fault::LenientRules => self.spoil_rules(&mut request.rules),
             Fault::IgnoresStops => request.stop.clear(),
             Fault::Lenient => {
                 request.max_tokens = request.max_tokens.map(|max| max.clamp(1, 4));
@@ -110,6 +139,11 @@ impl Faulty {
 /// Changes one event; `idx` is its number in the stream.
 fn spoil_event(fault: Fault, idx: usize, event: &mut Event, stops: &[String]) {
     match event {
+        Event::Prompt(prompt) => match fault {
+            Fault::LosesPromptToken => drop(prompt.tokens.pop()),
+            Fault::PromptShifted => prompt.tokens.rotate_right(1),
+            _ => {}
+        },
         Event::Token(token) => match (fault, &mut token.logprobs) {
             (Fault::LosesText, _) if idx == 2 => token.text.clear(),
             (Fault::LogprobsRise, Some(entries)) => entries[1..].reverse(),

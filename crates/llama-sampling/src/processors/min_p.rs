@@ -4,7 +4,8 @@ use candle_core::Tensor;
 
 use crate::{
     History, Processor, SamplingError,
-    processor::{map_row, retain},
+    error::in_range,
+    row::{map_row, maximum, retain},
 };
 
 /// Keeps tokens at least `p` times as likely as the most likely (Nguyen et al., arXiv:2407.01082).
@@ -15,10 +16,7 @@ impl MinP {
     /// # Errors
     /// [`SamplingError::OutOfRange`] unless from 0 to 1.
     pub fn new(p: f32) -> Result<Self, SamplingError> {
-        if (0.0..=1.0).contains(&p) {
-            return Ok(Self(p));
-        }
-        Err(SamplingError::OutOfRange { parameter: "min_p", found: p.to_string(), range: "from 0 to 1" })
+        Ok(Self(in_range("min_p", p, ((0.0..=1.0).contains(&p), "from 0 to 1"))?))
     }
 }
 
@@ -29,16 +27,28 @@ impl Processor for MinP {
 
     fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         map_row(&logits, |row| {
-            let maximum = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let threshold = maximum + self.0.ln();
-            retain(row, |_, logit| logit >= threshold);
+            let threshold = f64::from(maximum(row)) + f64::from(self.0).ln();
+            retain(row, |logit| f64::from(logit) >= threshold);
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::top_k::survivors, *};
+    use proptest::prelude::*;
+
+    use super::{super::testing::*, *};
+
+    proptest! {
+        #[test]
+        fn keeps_what_is_likely_enough(logits in logits(), p in 0.0f32..1.0) {
+            let probabilities = softmax(&wide(&logits));
+            let largest = probabilities.iter().copied().fold(0.0, f64::max);
+            let mut kept = falling(&probabilities);
+            kept.retain(|&token| probabilities[token] >= f64::from(p) * largest);
+            check(MinP(p), (&logits, &NOTHING), &only(&probabilities, &kept))?;
+        }
+    }
 
     #[test]
     fn keeps_tokens_near_the_best() {

@@ -1,6 +1,7 @@
 //! One caller of the scripted worker: what it asks, how it behaves, and what it must hear.
 
 use std::{
+    ops::Range,
     sync::{LazyLock, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -8,16 +9,17 @@ use std::{
 use futures_channel::{mpsc, oneshot};
 use llama_engine::{
     EngineError, Event, FinishReason, KeepContext, Normalization, PinnedContext, Pooling, Priority,
+    PromptEvent, Sampling,
 };
 use llama_models::Checkpoint;
-use llama_sampling::{Sampler, SamplerConfig};
+use llama_sampling::{Resolved, Sampler};
 use llama_tokenizer::DecodeSpecial;
 
 use super::script::{Faults, next_token};
 use crate::{
     answer_text::AnswerText,
     vocabulary::TextSide,
-    worker::{Command, EmbedJob, GenerateJob, Generation, GenerationSpec, PinJob, Worker},
+    worker::{Command, EmbedJob, Ends, GenerateJob, Generation, GenerationSpec, PinJob, Worker},
 };
 
 static BARD: LazyLock<TextSide> = LazyLock::new(|| {
@@ -49,6 +51,8 @@ pub(super) type Context = (PinnedContext, Vec<u32>);
 pub(super) struct Sample {
     events: mpsc::UnboundedReceiver<Result<Event, EngineError>>,
     stop: Option<oneshot::Sender<()>>,
+    /// Tokens of the sequence whose log-probabilities shall come, and have not yet.
+    scored: Option<Range<usize>>,
     heard: Vec<u32>,
     has_ended: bool,
     was_stopped: bool,
@@ -111,27 +115,29 @@ impl Client {
 
     fn generate(worker: &mut Worker, random: &mut Random, contexts: &[Context]) -> Self {
         let mut prompt = Vec::new();
-        let mut context = None;
+        let (mut context, mut context_len) = (None, 0);
         if let Some((handle, known)) = contexts.get(random.below(8)) {
             let len = 1 + random.below(known.len());
             context = Some((handle.id_in(1).unwrap(), handle.rewind(len).unwrap()));
             prompt.extend(&known[..len]);
+            context_len = len;
         }
         let most = if random.is_one_in(40) { 200 } else { 40 };
         let added = tokens(random, most);
         prompt.extend(&added);
         let (max_tokens, is_late) = (1 + random.below(20), random.is_one_in(12));
         let keep = if random.is_one_in(6) { KeepContext::Yes } else { KeepContext::No };
+        let prompt_logprobs = random.is_one_in(5).then_some(1);
         let num_samples = if random.is_one_in(4) { 1 + random.below(4) } else { 1 };
         let (generations, samples) = (0..num_samples)
             .map(|_| {
                 let ((sender, events), (stop, stopped)) = (mpsc::unbounded(), oneshot::channel());
                 let late = is_late.then(|| Instant::now() + Duration::from_micros(random.below(2000) as u64));
                 let generation = Generation::new(GenerationSpec {
-                    sampler: Sampler::new(&SamplerConfig::default()).unwrap(),
-                    text: AnswerText::new(BARD.tokenizer.stream_decoder(DecodeSpecial::Skip), Vec::new()),
+                    sampler: Sampler::new(&Sampling::default(), &Resolved::default()).unwrap(),
+                    text: AnswerText::new(BARD.tokenizer.stream_decoder(DecodeSpecial::Skip), Vec::new(), 0),
                     max_tokens,
-                    end_tokens: Vec::new(),
+                    ends: Ends::default(),
                     logprobs: None,
                     keep,
                     prompt_tokens: prompt.len(),
@@ -141,11 +147,13 @@ impl Client {
                     deadline: late,
                 });
                 let (stop, heard) = (Some(stop), Vec::new());
-                (generation, Sample { events, stop, heard, has_ended: false, was_stopped: false })
+                let scored = prompt_logprobs.map(|_| context_len..prompt.len());
+                let sample = Sample { events, stop, scored, heard, has_ended: false, was_stopped: false };
+                (generation, sample)
             })
             .unzip();
         let priority = Priority(random.below(5) as i8 - 2);
-        let job = GenerateJob { tokens: added, context, priority, samples: generations };
+        let job = GenerateJob { tokens: added, context, priority, prompt_logprobs, samples: generations };
         send(worker, Command::Generate(job), num_samples);
         Self::Generation { prompt, max_tokens, is_late, samples, kept: None }
     }
@@ -239,7 +247,14 @@ impl Sample {
         while let Ok(event) = self.events.try_recv() {
             assert!(!self.has_ended, "something after the end: {event:?}");
             match event {
-                Ok(Event::Token(token)) => self.heard.push(token.id),
+                Ok(Event::Prompt(event)) => {
+                    let scored = self.scored.take().expect("once, to whom asked for it");
+                    check_scores(prompt, scored, &event);
+                }
+                Ok(Event::Token(token)) => {
+                    assert!(self.scored.is_none(), "a token before the prompt");
+                    self.heard.push(token.id);
+                }
                 Ok(Event::Finished(end)) => {
                     self.has_ended = true;
                     let sequence = [prompt, &self.heard].concat();
@@ -266,6 +281,20 @@ impl Sample {
             assert_eq!(context.len(), sequence.len());
         }
         kept
+    }
+}
+
+/// The script's favourite is the most likely token, and the prompt's own token is as likely as it is.
+fn check_scores(prompt: &[u32], scored: Range<usize>, event: &PromptEvent) {
+    assert_eq!(event.tokens.len(), scored.len());
+    for (position, entries) in scored.zip(&event.tokens) {
+        let Some(entries) = entries else {
+            assert_eq!(position, 0, "only the first token has nothing before it");
+            continue;
+        };
+        let favourite = next_token(&prompt[..position]);
+        assert_eq!([entries[0].id, entries[1].id], [prompt[position], favourite], "at {position}");
+        assert_eq!(entries[0].logprob == entries[1].logprob, prompt[position] == favourite);
     }
 }
 

@@ -101,10 +101,15 @@ fn output_of(
     (first_position, is_poisoned): (usize, bool),
 ) -> Result<Option<Tensor>, ModelError> {
     let tensor = match output {
-        Output::LastLogits => {
-            let mut logits = vec![if is_poisoned { f32::NAN } else { 0.0 }; VOCAB_SIZE];
-            logits[next_token(sequence) as usize] = 9.0;
-            Tensor::from_vec(logits, (1, VOCAB_SIZE), &Device::Cpu)? // [1, v]
+        Output::LastLogits | Output::AllLogits => {
+            let first_len = if output == Output::AllLogits { first_position + 1 } else { sequence.len() };
+            let mut logits = Vec::new();
+            for len in first_len..=sequence.len() {
+                let mut row = vec![if is_poisoned { f32::NAN } else { 0.0 }; VOCAB_SIZE];
+                row[next_token(&sequence[..len]) as usize] = 9.0;
+                logits.extend(row);
+            }
+            Tensor::from_vec(logits, (sequence.len() + 1 - first_len, VOCAB_SIZE), &Device::Cpu)? // [t, v]
         }
         Output::HiddenStates => {
             let states = (first_position + 1..=sequence.len()).map(|len| next_token(&sequence[..len]) as f32);
@@ -112,7 +117,7 @@ fn output_of(
             let t = states.len();
             Tensor::from_vec(states, (t, 1), &Device::Cpu)? // [t, 1]
         }
-        Output::Nothing | Output::AllLogits => return Ok(None),
+        Output::Nothing => return Ok(None),
     };
     Ok(Some(tensor))
 }
