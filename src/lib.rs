@@ -32,8 +32,9 @@ pub use llama_tokenizer as tokenizer;
 pub mod prelude {
     pub use llama_backend::Device;
     pub use llama_engine::{
-        Completion, EmbedRequest, EndOfText, EngineError, Event, FinishReason, GenerateRequest, KeepContext,
-        LlamaEngine, Message, PinnedContext, Priority, Prompt, Role, Sampling, TokenStream,
+        Completion, Dry, DynamicTemperature, EmbedRequest, EndOfText, EngineError, Event, FinishReason,
+        GenerateRequest, KeepContext, LlamaEngine, Message, Mirostat, MirostatVersion, Penalties,
+        PinnedContext, Priority, Prompt, Role, Sampling, Stage, TokenLogprob, TokenRules, TokenStream, Xtc,
     };
     pub use llama_models::Quantization;
     pub use llama_runtime::{CandleEngine, EngineOptions};

@@ -1,6 +1,12 @@
 //! A distribution over tokens, ready to be drawn from.
 
-use crate::{SamplingError, row::most_likely};
+use crate::{
+    SamplingError,
+    softmax::{Softmax, sum},
+};
+
+/// Tokens whose probabilities are summed at once on the way to the one that is drawn.
+const CHUNK_LEN: usize = 256;
 
 /// The tokens that can be chosen, rising, and their probabilities, which sum to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,15 +21,12 @@ impl Distribution {
     /// # Errors
     /// [`SamplingError::NoCandidate`] if no weight is positive.
     pub fn from_weights(weights: impl IntoIterator<Item = (u32, f64)>) -> Result<Self, SamplingError> {
-        let (tokens, mut probabilities): (Vec<u32>, Vec<f64>) =
+        let (tokens, weights): (Vec<u32>, Vec<f64>) =
             weights.into_iter().filter(|&(_, weight)| weight > 0.0).unzip();
-        debug_assert!(tokens.is_sorted_by(|a, b| a < b), "tokens must rise");
-        let total: f64 = probabilities.iter().sum();
-        if tokens.is_empty() {
-            return Err(SamplingError::NoCandidate);
+        match tokens.is_empty() {
+            true => Err(SamplingError::NoCandidate),
+            false => Ok(Self::normalised(tokens, weights)),
         }
-        probabilities.iter_mut().for_each(|probability| *probability /= total);
-        Ok(Self { tokens, probabilities })
     }
 
     /// The softmax of logits in f32; minus infinity rules a token out.
@@ -31,10 +34,7 @@ impl Distribution {
     /// # Errors
     /// [`SamplingError::NoCandidate`] if all are ruled out.
     pub fn from_logits(row: &[f32]) -> Result<Self, SamplingError> {
-        let (_, maximum) = most_likely(row).ok_or(SamplingError::NoCandidate)?;
-        let possible = row.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
-        let weight = |logit: f32| (f64::from(logit) - f64::from(maximum)).exp();
-        Self::from_weights(possible.map(|(token, &logit)| (token as u32, weight(logit))))
+        Ok(Softmax::new(row)?.distribution)
     }
 
     /// All probability on one token.
@@ -42,12 +42,20 @@ impl Distribution {
         Self { tokens: vec![token], probabilities: vec![1.0] }
     }
 
+    /// Divides weights, one of which is positive, by their sum.
+    pub(crate) fn normalised(tokens: Vec<u32>, mut weights: Vec<f64>) -> Self {
+        debug_assert!(tokens.is_sorted_by(|a, b| a < b), "tokens must rise");
+        let scale = 1.0 / sum(&weights);
+        weights.iter_mut().for_each(|weight| *weight *= scale);
+        Self { tokens, probabilities: weights }
+    }
+
     /// The probability of a token; 0 if it is ruled out.
     pub fn probability(&self, token: u32) -> f64 {
         self.tokens.binary_search(&token).map_or(0.0, |i| self.probabilities[i])
     }
 
-    /// Every token that can be chosen, rising, with its probability.
+    /// Every token that can be chosen, rising, with its probability. That may be so small that it is 0.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f64)> + '_ {
         self.tokens.iter().copied().zip(self.probabilities.iter().copied())
     }
@@ -57,25 +65,32 @@ impl Distribution {
         self.tokens.len()
     }
 
-    /// The expected surprise, in nats (Shannon, 1948).
-    pub fn entropy(&self) -> f64 {
-        self.probabilities.iter().map(|p| -p * p.ln()).sum()
-    }
-
     /// The token at which the cumulated probability passes `u`, which is uniform in [0, 1).
     pub fn draw(&self, u: f64) -> u32 {
-        let mut left = u;
-        let passes = self.probabilities.iter().position(|probability| {
+        let (mut left, mut start) = (u, 0);
+        for chunk in self.probabilities.chunks(CHUNK_LEN) {
+            let inside = sum(chunk);
+            if left < inside {
+                break;
+            }
+            left -= inside;
+            start += chunk.len();
+        }
+        let rest = self.probabilities.iter().skip(start);
+        let passes = rest.clone().position(|probability| {
             left -= probability;
             left < 0.0
         });
-        // Rounding may leave `u` past the end.
-        self.tokens[passes.unwrap_or(self.tokens.len() - 1)]
+        // Rounding may leave `u` past the end: then the last token that can be meant.
+        let last = || self.probabilities.iter().rposition(|&probability| probability > 0.0);
+        self.tokens[passes.map(|i| start + i).or_else(last).unwrap_or_default()]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -89,10 +104,30 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_vanish_leave_the_support() {
+    fn ruled_out_is_not_merely_improbable() {
         let distribution = Distribution::from_logits(&[0.0, -2000.0, f32::NEG_INFINITY, 0.0]).unwrap();
-        assert_eq!(distribution.iter().collect::<Vec<_>>(), [(0, 0.5), (3, 0.5)]);
-        assert!((distribution.entropy() - 2f64.ln()).abs() < 1e-15);
+        assert_eq!(distribution.iter().collect::<Vec<_>>(), [(0, 0.5), (1, 0.0), (3, 0.5)]);
+        assert!([0.0, 0.4999, 0.5, 0.9999].iter().all(|&u| distribution.draw(u) != 1));
         assert!(matches!(Distribution::from_logits(&[f32::NEG_INFINITY]), Err(SamplingError::NoCandidate)));
+    }
+
+    proptest! {
+        /// Whole numbers, so that no sum is rounded.
+        #[test]
+        fn chunks_do_not_show(weights in prop::collection::vec(0u32..4, 1..900), share in 0.0f64..1.0) {
+            let total: u32 = weights.iter().sum();
+            prop_assume!(total > 0);
+            let scale = total.next_power_of_two();
+            let rest = (weights.len() as u32, f64::from(scale - total));
+            let all = (0..).zip(weights.iter().map(|&weight| f64::from(weight)));
+            let distribution = Distribution::from_weights(all.chain([rest])).unwrap();
+            let place = (share * f64::from(scale)).floor();
+            let mut passed = 0.0;
+            let expected = weights.iter().position(|&weight| {
+                passed += f64::from(weight);
+                passed > place
+            });
+            prop_assert_eq!(distribution.draw(place / f64::from(scale)), expected.unwrap_or(weights.len()) as u32);
+        }
     }
 }

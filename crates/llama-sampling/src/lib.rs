@@ -33,6 +33,7 @@ mod processors;
 mod random;
 mod row;
 mod sampler;
+mod softmax;
 
 pub use distribution::Distribution;
 pub use error::SamplingError;

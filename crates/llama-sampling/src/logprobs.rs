@@ -1,8 +1,14 @@
 //! Log-probabilities of a distribution, for reports.
 
+use std::iter;
+
 use candle_core::Tensor;
 
-use crate::{SamplingError, row::check_finite};
+use crate::{
+    SamplingError,
+    row::{check_finite, largest},
+    softmax::Softmax,
+};
 
 /// A token and ln p.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,20 +30,12 @@ pub fn logprobs(logits: &Tensor, token: u32, num_alternatives: usize) -> Result<
     let row = logits.to_vec1::<f32>()?;
     check_finite(&row)?;
     let chosen = *row.get(token as usize).ok_or(SamplingError::NoCandidate)?;
-    let maximum = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let total: f64 = row.iter().map(|&logit| (f64::from(logit) - maximum).exp()).sum();
-    let logprob = |logit: f32| (f64::from(logit) - maximum - total.ln()) as f32;
-    let mut reported = vec![Logprob { token, logprob: logprob(chosen) }];
-    let mut order: Vec<u32> = (0..row.len() as u32).collect();
-    let falling = |a: &u32, b: &u32| row[*b as usize].total_cmp(&row[*a as usize]).then(a.cmp(b));
-    let num_alternatives = num_alternatives.min(order.len());
-    if num_alternatives > 0 && num_alternatives < order.len() {
-        order.select_nth_unstable_by(num_alternatives, falling);
-    }
-    order.truncate(num_alternatives);
-    order.sort_unstable_by(falling);
-    reported.extend(order.iter().map(|&token| Logprob { token, logprob: logprob(row[token as usize]) }));
-    Ok(reported)
+    let log_normaliser = Softmax::new(&row)?.log_normaliser;
+    let entry =
+        |token: u32, logit: f32| Logprob { token, logprob: (f64::from(logit) - log_normaliser) as f32 };
+    let alternatives =
+        largest(&row, num_alternatives).into_iter().map(|token| entry(token, row[token as usize]));
+    Ok(iter::once(entry(token, chosen)).chain(alternatives).collect())
 }
 
 #[cfg(test)]

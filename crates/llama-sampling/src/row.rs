@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use candle_core::Tensor;
 
-use crate::{Distribution, SamplingError};
+use crate::SamplingError;
+
+/// Logits that are looked at side by side.
+const LANES: usize = 16;
 
 /// Minus infinity rules a token out; NaN and plus infinity are faults.
 pub(crate) fn check_finite(row: &[f32]) -> Result<(), SamplingError> {
@@ -16,7 +19,8 @@ pub(crate) fn check_finite(row: &[f32]) -> Result<(), SamplingError> {
     Err(SamplingError::NotFinite { token, found: row[token] })
 }
 
-/// Applies `change` to the logits as a slice, wherever they live.
+/// Applies `change` to the logits as a slice, wherever they live. Broken ones are refused: a change that rules tokens out
+/// would hide them.
 ///
 /// # Shapes
 /// `logits`: `[v]`; result: the same.
@@ -34,15 +38,59 @@ pub(crate) fn try_map_row(
 ) -> Result<Tensor, SamplingError> {
     let v = logits.dims1()?;
     let mut row = logits.to_vec1::<f32>()?;
+    check_finite(&row)?;
     change(&mut row)?;
     Ok(Tensor::from_vec(row, v, logits.device())?) // [v]
 }
 
-/// Rules out every token that `keep` does not want.
-pub(crate) fn retain(row: &mut [f32], keep: impl Fn(f32) -> bool) {
+/// Rules out every token whose logit is below `threshold`.
+pub(crate) fn retain_from(row: &mut [f32], threshold: f64) {
+    // The smallest f32 that is not below, so that the comparison stays in f32.
+    let rounded = threshold as f32;
+    let threshold = if f64::from(rounded) < threshold { rounded.next_up() } else { rounded };
     for logit in row {
-        *logit = if keep(*logit) { *logit } else { f32::NEG_INFINITY };
+        *logit = if *logit >= threshold { *logit } else { f32::NEG_INFINITY };
     }
+}
+
+/// Rules out all but the `k` largest logits, of equal ones the first.
+pub(crate) fn keep_largest(row: &mut [f32], k: usize) {
+    let Some(last) = kth_largest(row, k) else {
+        return;
+    };
+    retain_from(row, last.into());
+    let num_left = row.iter().filter(|&&logit| logit >= last).count();
+    let equal = row.iter_mut().rev().filter(|logit| **logit == last);
+    equal.take(num_left - k).for_each(|logit| *logit = f32::NEG_INFINITY);
+}
+
+/// The tokens with the `k` largest logits, falling, of equal ones the first; fewer if fewer are not ruled out.
+pub(crate) fn largest(row: &[f32], k: usize) -> Vec<u32> {
+    let last = kth_largest(row, k).unwrap_or(f32::MIN);
+    let mut tokens: Vec<u32> = (0..row.len() as u32).filter(|&token| row[token as usize] >= last).collect();
+    tokens.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize])); // stable: the first of equals
+    tokens.truncate(k);
+    tokens
+}
+
+/// The `k`-th largest logit; `None` if fewer are not ruled out. In linear time, and for a small `k` in little more than
+/// one look at each: most logits are below the best `k` of those before them.
+fn kth_largest(row: &[f32], k: usize) -> Option<f32> {
+    if k == 0 {
+        return Some(f32::INFINITY);
+    }
+    let capacity = k.saturating_mul(2).clamp(1024, row.len().max(1024));
+    let (mut top, mut floor) = (Vec::with_capacity(capacity), f32::NEG_INFINITY);
+    for &logit in row {
+        if logit > floor {
+            top.push(logit);
+            if top.len() == capacity && k < capacity {
+                floor = *top.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a)).1;
+                top.truncate(k);
+            }
+        }
+    }
+    (k <= top.len()).then(|| *top.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a)).1)
 }
 
 /// Rules out tokens; ids past the end are not there anyway.
@@ -64,7 +112,20 @@ pub(crate) fn keep_only(row: &mut [f32], tokens: impl IntoIterator<Item = u32>) 
 
 /// The largest logit.
 pub(crate) fn maximum(row: &[f32]) -> f32 {
-    row.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &logit)| *lane = larger(*lane, logit));
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+}
+
+/// The tokens that are not ruled out, with their logits. Skips quickly what is.
+pub(crate) fn possible(row: &[f32]) -> impl Iterator<Item = (u32, f32)> + '_ {
+    let chunks = row.chunks(LANES).enumerate().filter(|(_, chunk)| maximum(chunk) > f32::NEG_INFINITY);
+    let entries = chunks.flat_map(|(i, chunk)| ((i * LANES) as u32..).zip(chunk.iter().copied()));
+    entries.filter(|&(_, logit)| logit > f32::NEG_INFINITY)
 }
 
 /// The first of the largest logits; `None` if all tokens are ruled out.
@@ -111,12 +172,6 @@ pub(crate) fn leading(mut candidates: Vec<Candidate>, mass: f64) -> Vec<Candidat
     candidates
 }
 
-/// The candidates of a distribution, ordered by `key` of their probability.
-pub(crate) fn candidates(distribution: &Distribution, key: impl Fn(f64) -> f64) -> Vec<Candidate> {
-    let candidate = |(token, probability)| Candidate { token, key: key(probability), probability };
-    distribution.iter().map(candidate).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -125,10 +180,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn leading_is_the_shortest_prefix_of_the_sorted(weights in prop::collection::vec(1u32..9, 1..60), mass in 0.0f64..1.2) {
-            let distribution = Distribution::from_weights((0..).zip(weights.iter().map(|&weight| f64::from(weight)))).unwrap();
-            // Few different keys, so that many are equal.
-            let all = candidates(&distribution, |p| (p * 40.0).round());
+        fn leading_is_the_shortest_prefix_of_the_sorted(
+            weights in prop::collection::vec(1u32..9, 1..60),
+            mass in 0.0f64..1.2,
+        ) {
+            let total: u32 = weights.iter().sum();
+            let candidate = |(token, &weight): (u32, &u32)| {
+                let probability = f64::from(weight) / f64::from(total);
+                // Few different keys, so that many are equal.
+                Candidate { token, key: f64::from(weight / 3), probability }
+            };
+            let all: Vec<Candidate> = (0..).zip(&weights).map(candidate).collect();
             let mut sorted = all.clone();
             sorted.sort_by(Candidate::compare);
             let mut sum = 0.0;
@@ -139,6 +201,34 @@ mod tests {
             expected.sort_unstable();
             found.sort_unstable();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_largest_are_those_of_a_full_sort(
+            row in prop::collection::vec(prop_oneof![Just(f32::NEG_INFINITY), (-20i8..20).prop_map(f32::from)], 1..3000),
+            k in 1usize..1500,
+        ) {
+            let mut order: Vec<u32> = (0..row.len() as u32).filter(|&token| row[token as usize].is_finite()).collect();
+            order.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]));
+            order.truncate(k);
+            prop_assert_eq!(&largest(&row, k), &order);
+            let mut kept = row.clone();
+            keep_largest(&mut kept, k);
+            for (token, (&before, &after)) in (0..).zip(row.iter().zip(&kept)) {
+                prop_assert_eq!(after, if order.contains(&token) { before } else { f32::NEG_INFINITY });
+            }
+        }
+
+        #[test]
+        fn thresholds_are_kept_between_two_f32(logit in -9f32..9.0) {
+            let mut row = [logit, logit.next_down()];
+            let middle = (f64::from(row[0]) + f64::from(row[1])) / 2.0;
+            retain_from(&mut row, middle);
+            prop_assert_eq!(row, [logit, f32::NEG_INFINITY]);
+            retain_from(&mut row, logit.into());
+            prop_assert_eq!(row[0], logit);
         }
     }
 

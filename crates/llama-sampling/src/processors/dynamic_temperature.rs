@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use llama_engine::DynamicTemperature as Config;
 
 use super::temperature::divide;
-use crate::{Distribution, History, Processor, SamplingError, error::in_range, row::try_map_row};
+use crate::{History, Processor, SamplingError, error::in_range, row::try_map_row, softmax::Softmax};
 
 /// Divides all logits by T = low + (high - low) (H / ln n)^exponent, where H is the entropy of the n tokens that are
 /// left (kalomaze, llama.cpp#4972, 2024; the idea of a temperature that follows the entropy is also in Zhang et al.,
@@ -38,13 +38,15 @@ impl DynamicTemperature {
         Ok(Self { low, high: (temperature + range).min(f32::MAX), exponent: exponent.into() })
     }
 
-    fn temperature(&self, distribution: &Distribution) -> f32 {
-        if distribution.support_len() == 1 {
-            return self.high;
+    fn temperature(&self, row: &[f32]) -> Result<f32, SamplingError> {
+        let softmax = Softmax::new(row)?;
+        let num_left = softmax.distribution.support_len();
+        if num_left == 1 {
+            return Ok(self.high);
         }
-        let normalised = distribution.entropy() / (distribution.support_len() as f64).ln();
+        let normalised = softmax.entropy(row) / (num_left as f64).ln();
         let (low, high) = (f64::from(self.low), f64::from(self.high));
-        (low + (high - low) * normalised.clamp(0.0, 1.0).powf(self.exponent)) as f32
+        Ok((low + (high - low) * normalised.clamp(0.0, 1.0).powf(self.exponent)) as f32)
     }
 }
 
@@ -55,7 +57,7 @@ impl Processor for DynamicTemperature {
 
     fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         try_map_row(&logits, |row| {
-            let temperature = self.temperature(&Distribution::from_logits(row)?);
+            let temperature = self.temperature(row)?;
             divide(row, temperature);
             Ok(())
         })
@@ -91,7 +93,7 @@ mod tests {
     fn the_surer_the_colder() {
         let temperature = |logits: &[f32]| {
             let processor = DynamicTemperature::new(1.0, &Config { range: 2.0, exponent: 1.0 }).unwrap();
-            processor.temperature(&Distribution::from_logits(logits).unwrap())
+            processor.temperature(logits).unwrap()
         };
         assert_eq!(temperature(&[2.0, 2.0, 2.0]), 3.0);
         assert!(temperature(&[60.0, 0.0, 0.0]) < 1e-6, "never below zero");

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::{
     History, Processor, SamplingError,
     error::in_range,
-    row::{map_row, maximum, retain},
+    row::{map_row, maximum, retain_from},
 };
 
 /// Keeps tokens at least `p` times as likely as the most likely (Nguyen et al., arXiv:2407.01082).
@@ -28,7 +28,7 @@ impl Processor for MinP {
     fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         map_row(&logits, |row| {
             let threshold = f64::from(maximum(row)) + f64::from(self.0).ln();
-            retain(row, |logit| f64::from(logit) >= threshold);
+            retain_from(row, threshold);
         })
     }
 }

@@ -3,11 +3,11 @@
 use candle_core::Tensor;
 use llama_engine::{Mirostat as Config, MirostatVersion};
 
-use super::top_k::keep_largest;
 use crate::{
     Distribution, History, Processor, SamplingError,
     error::in_range,
-    row::{keep_only, most_likely, try_map_row},
+    row::{keep_largest, largest, maximum, retain_from, try_map_row},
+    softmax::Softmax,
 };
 
 /// Tokens from which version 1 fits its exponent (m in the paper's algorithm 1).
@@ -39,8 +39,8 @@ impl Mirostat {
     }
 
     /// How many tokens version 1 keeps of `v`.
-    fn num_kept(&self, distribution: &Distribution, v: usize) -> usize {
-        let s = zipf_exponent(distribution);
+    fn num_kept(&self, row: &[f32]) -> usize {
+        let (s, v) = (zipf_exponent(row), row.len());
         let epsilon = s - 1.0;
         // epsilon / (1 - v^-epsilon), which is 1 / ln v where epsilon vanishes.
         let scale = match epsilon.abs() < 1e-9 {
@@ -60,14 +60,13 @@ impl Processor for Mirostat {
 
     fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
         let processed = try_map_row(&logits, |row| {
-            let distribution = Distribution::from_logits(row)?;
+            let Softmax { distribution, log_normaliser } = Softmax::new(row)?;
             match self.version {
-                MirostatVersion::One => keep_largest(row, self.num_kept(&distribution, row.len())),
+                MirostatVersion::One => keep_largest(row, self.num_kept(row)),
+                // -log2 p <= mu, and the most likely ones in any case.
                 MirostatVersion::Two => {
-                    let best = most_likely(row).map(|(token, _)| token);
-                    let expected =
-                        distribution.iter().filter(|&(token, p)| -p.log2() <= self.mu || Some(token) == best);
-                    keep_only(row, expected.map(|(token, _)| token));
+                    let threshold = log_normaliser - self.mu * std::f64::consts::LN_2;
+                    retain_from(row, threshold.min(maximum(row).into()));
                 }
             }
             self.seen = Some(distribution);
@@ -88,18 +87,15 @@ impl Processor for Mirostat {
     }
 }
 
-/// The exponent s of a Zipf distribution p(i) ~ i^-s, fitted to the most likely tokens by least squares (equation 28).
-fn zipf_exponent(distribution: &Distribution) -> f64 {
-    let mut falling: Vec<f64> = distribution.iter().map(|(_, p)| p).collect();
-    if falling.len() > NUM_FITTED + 1 {
-        falling.select_nth_unstable_by(NUM_FITTED, |a, b| b.total_cmp(a));
-        falling.truncate(NUM_FITTED + 1);
-    }
-    falling.sort_unstable_by(|a, b| b.total_cmp(a));
+/// The exponent s of a Zipf distribution p(i) ~ i^-s, fitted to the most likely tokens by least squares (equation 28). The
+/// difference of two logits is ln (p(i) / p(j)).
+fn zipf_exponent(row: &[f32]) -> f64 {
+    let falling: Vec<f64> =
+        largest(row, NUM_FITTED + 1).into_iter().map(|token| row[token as usize].into()).collect();
     let (mut products, mut squares) = (0.0, 0.0);
     for (i, pair) in falling.windows(2).enumerate() {
         let t = ((i + 2) as f64 / (i + 1) as f64).ln();
-        products += t * (pair[0] / pair[1]).ln();
+        products += t * (pair[0] - pair[1]);
         squares += t * t;
     }
     products / squares
@@ -121,10 +117,9 @@ mod tests {
             let probabilities = softmax(&wide(&logits));
             let possible = falling(&probabilities);
             let expected = |&token: &usize| 1.0 / probabilities[token] <= (2.0 * f64::from(tau)).exp2();
-            let mut kept: Vec<usize> = possible.iter().copied().filter(expected).collect();
-            if kept.is_empty() {
-                kept.push(possible[0]);
-            }
+            let is_best = |&token: &usize| probabilities[token] == probabilities[possible[0]];
+            let kept: Vec<usize> =
+                possible.iter().copied().filter(|token| expected(token) || is_best(token)).collect();
             check(mirostat(MirostatVersion::Two, tau), (&logits, &NOTHING), &only(&probabilities, &kept))?;
         }
 

@@ -40,12 +40,11 @@ pub(super) fn divide(row: &mut [f32], temperature: f32) {
     }
     let maximum = maximum(row);
     // A temperature that is barely positive would turn the largest logits into infinities.
-    let largest = row.iter().filter(|logit| logit.is_finite()).fold(maximum.abs(), |a, &b| a.max(b.abs()));
-    let shift = if (largest / temperature).is_finite() { 0.0 } else { maximum };
+    let shift = if (maximum / temperature).is_finite() { 0.0 } else { maximum };
     for logit in row {
-        // What overflows all the same is impossible, but not ruled out.
-        *logit =
-            if *logit == f32::NEG_INFINITY { *logit } else { ((*logit - shift) / temperature).max(f32::MIN) };
+        // What overflows all the same becomes improbable, but is not ruled out.
+        let divided = ((*logit - shift) / temperature).max(f32::MIN);
+        *logit = if *logit == f32::NEG_INFINITY { *logit } else { divided };
     }
 }
 

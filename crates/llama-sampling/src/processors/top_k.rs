@@ -2,7 +2,11 @@
 
 use candle_core::Tensor;
 
-use crate::{History, Processor, SamplingError, error::at_least_one, row::map_row};
+use crate::{
+    History, Processor, SamplingError,
+    error::at_least_one,
+    row::{keep_largest, map_row},
+};
 
 /// Keeps the `k` most likely tokens (Fan, Lewis and Dauphin, arXiv:1805.04833); of equally likely ones the first.
 #[derive(Clone, Copy, Debug)]
@@ -26,21 +30,6 @@ impl Processor for TopK {
             return Ok(logits);
         }
         map_row(&logits, |row| keep_largest(row, self.0))
-    }
-}
-
-/// Rules out all but the `k` largest logits; `k` is from 1 to the length of the row.
-pub(super) fn keep_largest(row: &mut [f32], k: usize) {
-    let mut sorted = row.to_vec();
-    let (larger, &mut last, _) = sorted.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
-    let num_larger = larger.iter().filter(|&&logit| logit > last).count();
-    let mut num_equal = k - num_larger;
-    for logit in row {
-        if *logit == last && num_equal > 0 {
-            num_equal -= 1;
-        } else if *logit <= last {
-            *logit = f32::NEG_INFINITY;
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::{
     History, Processor, SamplingError,
     error::in_range,
-    row::{map_row, maximum, retain},
+    row::{map_row, maximum, retain_from},
 };
 
 /// Keeps tokens whose logits are at most `n` standard deviations below the largest (Tang et al., arXiv:2411.07641). The
@@ -37,7 +37,7 @@ impl Processor for TopNSigma {
             let mean = sum / count;
             let deviation = (squares / count - mean * mean).max(0.0).sqrt();
             let threshold = maximum - f64::from(self.0) * deviation;
-            retain(row, |logit| f64::from(logit) >= threshold);
+            retain_from(row, threshold);
         })
     }
 }

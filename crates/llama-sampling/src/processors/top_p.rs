@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::{
     Distribution, History, Processor, SamplingError,
     error::in_range,
-    row::{candidates, keep_only, leading, try_map_row},
+    row::{Candidate, keep_only, leading, try_map_row},
 };
 
 /// Keeps the fewest most likely tokens whose probabilities sum to at least `p` (Holtzman et al., arXiv:1904.09751);
@@ -33,11 +33,13 @@ impl Processor for TopP {
         }
         try_map_row(&logits, |row| {
             let distribution = Distribution::from_logits(row)?;
-            let mut candidates = candidates(&distribution, |probability| -probability);
             // Tokens below (1 - p) / n cannot make up 1 - p together, so the border lies above: few are left to order.
             let floor = (1.0 - p) / distribution.support_len() as f64;
-            candidates.retain(|candidate| candidate.probability >= floor);
-            keep_only(row, leading(candidates, p).iter().map(|candidate| candidate.token));
+            let likely = distribution.iter().filter(|&(_, probability)| probability >= floor);
+            let candidate =
+                |(token, probability): (u32, f64)| Candidate { token, key: -probability, probability };
+            let kept = leading(likely.map(candidate).collect(), p);
+            keep_only(row, kept.iter().map(|candidate| candidate.token));
             Ok(())
         })
     }

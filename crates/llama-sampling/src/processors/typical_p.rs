@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 
 use crate::{
-    Distribution, History, Processor, SamplingError,
+    History, Processor, SamplingError,
     error::in_range,
-    row::{candidates, keep_only, leading, try_map_row},
+    row::{Candidate, keep_only, leading, try_map_row},
+    softmax::Softmax,
 };
 
 /// Keeps the tokens whose surprise -ln p is closest to the entropy, until their probabilities sum to at least `p`
@@ -32,10 +33,14 @@ impl Processor for TypicalP {
             return Ok(logits);
         }
         try_map_row(&logits, |row| {
-            let distribution = Distribution::from_logits(row)?;
-            let entropy = distribution.entropy();
-            let candidates = candidates(&distribution, |p| (-p.ln() - entropy).abs());
-            let kept = leading(candidates, self.0.into());
+            let softmax = Softmax::new(row)?;
+            // -ln p is the log-normaliser less the logit.
+            let typical = softmax.log_normaliser - softmax.entropy(row);
+            let candidate = |(token, probability)| {
+                let key = (typical - f64::from(row[token as usize])).abs();
+                Candidate { token, key, probability }
+            };
+            let kept = leading(softmax.distribution.iter().map(candidate).collect(), self.0.into());
             keep_only(row, kept.iter().map(|candidate| candidate.token));
             Ok(())
         })
