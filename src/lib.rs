@@ -34,7 +34,8 @@ pub mod prelude {
     pub use llama_engine::{
         Completion, Dry, DynamicTemperature, EmbedRequest, EndOfText, EngineError, Event, FinishReason,
         GenerateRequest, KeepContext, LlamaEngine, Message, Mirostat, MirostatVersion, Penalties,
-        PinnedContext, Priority, Prompt, Role, Sampling, Stage, TokenLogprob, TokenRules, TokenStream, Xtc,
+        PinnedContext, Priority, Prompt, PromptToken, Role, Sampling, Stage, TokenLogprob, TokenRules,
+        TokenStream, Xtc,
     };
     pub use llama_models::Quantization;
     pub use llama_runtime::{CandleEngine, EngineOptions};

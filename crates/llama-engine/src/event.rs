@@ -15,12 +15,21 @@ pub enum Event {
     Finished(Finished),
 }
 
-/// A prompt's log-probabilities.
+/// A prompt as the model sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PromptEvent {
-    /// For each token of the prompt its own, then those of the most likely ones in its place, falling. `None` for a
-    /// token that nothing comes before: the first one, unless there is a context.
-    pub tokens: Vec<Option<Vec<TokenLogprob>>>,
+    /// All tokens of the prompt, without those of a context.
+    pub tokens: Vec<PromptToken>,
+}
+
+/// A token of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptToken {
+    /// Its id.
+    pub id: u32,
+    /// Its own log-probability, then those of the most likely ones in its place, falling. `None` for a token that
+    /// nothing comes before: the first one, unless there is a context.
+    pub logprobs: Option<Vec<TokenLogprob>>,
 }
 
 /// A generated token.

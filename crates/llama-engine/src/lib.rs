@@ -28,7 +28,9 @@ mod stream;
 pub use embed::{EmbedRequest, Embeddings, Normalization, Pooling};
 pub use engine::{EngineInfo, LlamaEngine};
 pub use error::EngineError;
-pub use event::{Event, FinishReason, Finished, PromptEvent, Timings, TokenEvent, TokenLogprob, Usage};
+pub use event::{
+    Event, FinishReason, Finished, PromptEvent, PromptToken, Timings, TokenEvent, TokenLogprob, Usage,
+};
 pub use penalties::{Dry, Penalties, TokenRules};
 pub use pinned::{ContextId, PinnedContext};
 pub use request::{EndOfText, GenerateRequest, KeepContext, Logprobs, Message, Priority, Prompt, Role};

@@ -14,11 +14,11 @@ const LOGITS: [f32; 8] = [0.5, 1.5, -0.5, 0.0, 2.0, 1.5, -3.0, 1.0];
 const TOKENS: [u32; 10] = [4, 1, 5, 4, 4, 0, 4, 7, 1, 5];
 
 fn tensor(logits: &[f32]) -> Tensor {
-    Tensor::new(logits, &Device::Cpu).unwrap()
+    Tensor::new(logits, &Device::Cpu).expect("a row")
 }
 
 fn sampler(sampling: &Sampling, seed: u64) -> Sampler {
-    Sampler::new(sampling, &Resolved { seed, breakers: Vec::new() }).unwrap()
+    Sampler::new(sampling, &Resolved { seed, breakers: Vec::new() }).expect("values in range")
 }
 
 fn warm() -> Sampling {
@@ -77,9 +77,9 @@ fn check_frequencies(sampling: &Sampling) {
         // A seed of its own for each draw, so that the history can stay as it is.
         let mut sampler = sampler(sampling, i);
         let history = History::new(&TOKENS, 3);
-        let distribution = sampler.distribution(&tensor(&LOGITS), &history).unwrap();
+        let distribution = sampler.distribution(&tensor(&LOGITS), &history).expect("tokens are left");
         distribution.iter().for_each(|(token, probability)| expected[token as usize] += probability);
-        counts[sampler.sample(&tensor(&LOGITS), &history).unwrap() as usize] += 1.0;
+        counts[sampler.sample(&tensor(&LOGITS), &history).expect("tokens are left") as usize] += 1.0;
     }
     let possible = counts.iter().zip(expected).filter(|(_, expected)| *expected > 0.0);
     let degrees = possible.clone().count() as f64 - 1.0;
@@ -123,10 +123,10 @@ fn answer(sampling: &Sampling, seed: u64, mut disturb: impl FnMut(&Sampler)) -> 
     let (mut sampler, mut tokens) = (sampler(sampling, seed), vec![2, 6]);
     for _ in 0..60 {
         let mut logits = LOGITS;
-        logits.rotate_right(*tokens.last().unwrap() as usize);
+        logits.rotate_right(tokens[tokens.len() - 1] as usize);
         disturb(&sampler);
-        let token = sampler.sample(&tensor(&logits), &History::new(&tokens, 2)).unwrap();
-        sampler.accept(token).unwrap();
+        let token = sampler.sample(&tensor(&logits), &History::new(&tokens, 2)).expect("tokens are left");
+        sampler.accept(token).expect("these processors accept every token");
         tokens.push(token);
     }
     tokens
@@ -219,6 +219,16 @@ fn nothing_left_is_a_typed_error() {
         let sampled = sampler.sample(&tensor(&LOGITS), &History::EMPTY);
         assert!(matches!(sampled, Err(SamplingError::NoCandidate)), "{sampled:?} with {sampling:?}");
     }
+}
+
+/// What is ruled out takes no place among the most likely.
+#[test]
+fn constraints_come_first() {
+    let rules = TokenRules { banned: vec![4], ..TokenRules::default() };
+    let mut sampler = sampler(&Sampling { top_k: Some(1), ..warm() }, 1)
+        .constrained_by(token_processors(&rules, &[]).expect("rules in range"));
+    let left = sampler.distribution(&tensor(&LOGITS), &History::EMPTY).expect("seven tokens are left");
+    assert_eq!(left, Distribution::certain(1));
 }
 
 /// Temperature first or last: with the temperature last, top-p sees the model's own probabilities.

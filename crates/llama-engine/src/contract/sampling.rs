@@ -162,13 +162,14 @@ pub async fn prompts_are_scored_as_answers<E: LlamaEngine>(engine: &E) {
 fn check_scores(scored: &Answer, (whole, start): (&[u32], usize), answer: &Answer) {
     let Some(prompt) = &scored.prompt else { panic!("no score of the prompt") };
     assert_eq!(prompt.tokens.len(), whole.len() - start, "tokens of the prompt");
-    for (position, entries) in (start..).zip(&prompt.tokens) {
+    for (position, token) in (start..).zip(&prompt.tokens) {
+        assert_eq!(token.id, whole[position], "at {position}");
         assert_eq!(
-            entries.is_none(),
+            token.logprobs.is_none(),
             position == 0,
-            "nothing comes before the first token alone: {position}"
+            "only nothing comes before the first: {position}"
         );
-        if let Some(entries) = entries {
+        if let Some(entries) = &token.logprobs {
             assert_eq!((entries[0].id, entries.len()), (whole[position], 3), "at {position}");
             let is_ordered = entries[1..].is_sorted_by(|a, b| a.logprob >= b.logprob);
             assert!(is_ordered && entries[0].logprob <= 0.0, "{entries:?} at {position}");
@@ -176,7 +177,7 @@ fn check_scores(scored: &Answer, (whole, start): (&[u32], usize), answer: &Answe
     }
     let answered = answer.events.iter().rev().map(|event| event.logprobs.as_deref().unwrap_or_default());
     for (asked, found) in answered.zip(prompt.tokens.iter().rev()) {
-        let found: &[TokenLogprob] = found.as_deref().unwrap_or_default();
+        let found: &[TokenLogprob] = found.logprobs.as_deref().unwrap_or_default();
         let is_close =
             |(a, b): (&TokenLogprob, &TokenLogprob)| a.id == b.id && (a.logprob - b.logprob).abs() < 1e-3;
         assert!(

@@ -245,3 +245,30 @@ fn a_prefix_that_is_being_computed_is_waited_for() {
     // The first one computes the prefix, the others their last token.
     assert_eq!(computed, [(0, 0..16), (0, 16..21), (1, 20..21), (2, 20..21), (3, 20..21), (4, 0..3)]);
 }
+
+/// Rows of logits take memory: few a step, for as many sequences as there are; each row once.
+#[test]
+fn rows_of_logits_are_rationed() {
+    let limits = SchedulerConfig { max_step_tokens: 500, max_running: 9 };
+    let mut scheduler = Scheduler::new(limits, BlockPool::new(200, 4));
+    for arrival in 0..3 {
+        let (id, tokens) = (name(arrival), (0..130).collect());
+        scheduler.submit(SequenceSpec { id, tokens, output: Output::AllLogits, start: Start::Fresh });
+    }
+    let (id, tokens) = (name(3), (0..130).collect());
+    scheduler.submit(SequenceSpec { id, tokens, output: Output::LastLogits, start: Start::Fresh });
+    let mut num_rows = BTreeMap::new();
+    while scheduler.num_running() + scheduler.num_waiting() > 0 {
+        let plan = scheduler.plan();
+        let scored = plan.spans.iter().filter(|span| span.output == Output::AllLogits);
+        assert!(scored.map(|span| span.positions.len()).sum::<usize>() <= 64, "{:?}", plan.spans);
+        scheduler.complete(&plan.spans);
+        for span in plan.spans {
+            *num_rows.entry(span.id).or_insert(0) += span.positions.len();
+            if span.positions.end == 130 {
+                scheduler.finish(span.id);
+            }
+        }
+    }
+    assert!(num_rows.len() == 4 && num_rows.values().all(|&rows| rows == 130), "{num_rows:?}");
+}

@@ -1,7 +1,7 @@
 //! A prompt's log-probabilities, collected row by row while it is computed.
 
 use candle_core::Tensor;
-use llama_engine::{EngineError, PromptEvent, TokenLogprob};
+use llama_engine::{EngineError, PromptEvent, PromptToken, TokenLogprob};
 use llama_sampling::logprobs;
 
 use crate::sampling::failure;
@@ -11,32 +11,28 @@ pub(super) struct PromptScores {
     /// Position of the prompt's first token, after the context.
     start: usize,
     num_alternatives: usize,
-    scores: Vec<Option<Vec<TokenLogprob>>>,
+    tokens: Vec<PromptToken>,
 }
 
 impl PromptScores {
-    /// For the tokens from position `start` to `end`.
-    pub(super) fn new((start, end): (usize, usize), num_alternatives: usize) -> Self {
-        Self { start, num_alternatives, scores: vec![None; end - start] }
+    /// For the tokens of a sequence from position `start` on.
+    pub(super) fn new(tokens: &[u32], start: usize, num_alternatives: usize) -> Self {
+        let prompt = tokens[start..].iter().map(|&id| PromptToken { id, logprobs: None });
+        Self { start, num_alternatives, tokens: prompt.collect() }
     }
 
-    /// Takes the logits after the positions from `first_position` on; each is about the next of `tokens`, if that
-    /// belongs to the prompt.
+    /// Takes the logits after the positions from `first_position` on; each is about the next token, if that belongs to
+    /// the prompt.
     ///
     /// # Shapes
     /// `logits`: `[t, v]`
-    pub(super) fn add(
-        &mut self,
-        logits: &Tensor,
-        first_position: usize,
-        tokens: &[u32],
-    ) -> Result<(), EngineError> {
+    pub(super) fn add(&mut self, logits: &Tensor, first_position: usize) -> Result<(), EngineError> {
         let num_rows = logits.dim(0).map_err(model)?;
         for (row_idx, next) in (0..num_rows).zip(first_position + 1..) {
-            let score = next.checked_sub(self.start).and_then(|i| self.scores.get_mut(i));
-            if let Some(score) = score {
+            let token = next.checked_sub(self.start).and_then(|i| self.tokens.get_mut(i));
+            if let Some(token) = token {
                 let row = logits.get(row_idx).map_err(model)?; // [v]
-                *score = Some(token_logprobs(&row, tokens[next], self.num_alternatives)?);
+                token.logprobs = Some(token_logprobs(&row, token.id, self.num_alternatives)?);
             }
         }
         Ok(())
@@ -44,7 +40,7 @@ impl PromptScores {
 
     /// All of them.
     pub(super) fn finish(self) -> PromptEvent {
-        PromptEvent { tokens: self.scores }
+        PromptEvent { tokens: self.tokens }
     }
 }
 

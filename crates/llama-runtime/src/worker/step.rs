@@ -102,9 +102,8 @@ impl Worker {
     /// `logits`: `[t, v]`
     fn score_prompt(&mut self, span: &PlannedSpan, logits: &Tensor) -> Result<(), EngineError> {
         let logits = self.with_text(logits)?;
-        let tokens = self.scheduler.tokens(span.id).expect("a sequence that was computed is here");
         let scores = self.scores.get_mut(&span.id).expect("all logits are for scores");
-        scores.add(&logits, span.positions.start, tokens)?;
+        scores.add(&logits, span.positions.start)?;
         if self.is_last(span)
             && let Some(scores) = self.scores.remove(&span.id)
             && let Some(Work::Generate(samples)) = self.work.get(&span.id)

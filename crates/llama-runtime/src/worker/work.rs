@@ -187,12 +187,10 @@ impl Worker {
         }
         let context_len = tokens.len();
         tokens.append(&mut prompt);
-        let reported = (context_len, tokens.len());
+        let scores = prompt_logprobs.map(|number| PromptScores::new(&tokens, context_len, number));
         let id = self.submit(priority, (tokens, output, start), Work::Generate(samples));
         self.not_started.insert(id, num_places);
-        if let Some(num_alternatives) = prompt_logprobs {
-            self.scores.insert(id, PromptScores::new(reported, num_alternatives));
-        }
+        self.scores.extend(scores.map(|scores| (id, scores)));
     }
 
     fn embed(&mut self, job: EmbedJob) {

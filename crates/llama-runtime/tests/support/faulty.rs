@@ -141,7 +141,11 @@ fn spoil_event(fault: Fault, idx: usize, event: &mut Event, stops: &[String]) {
     match event {
         Event::Prompt(prompt) => match fault {
             Fault::LosesPromptToken => drop(prompt.tokens.pop()),
-            Fault::PromptShifted => prompt.tokens.rotate_right(1),
+            Fault::PromptShifted => {
+                let mut logprobs: Vec<_> = prompt.tokens.iter().map(|token| token.logprobs.clone()).collect();
+                logprobs.rotate_right(1);
+                prompt.tokens.iter_mut().zip(logprobs).for_each(|(token, shifted)| token.logprobs = shifted);
+            }
             _ => {}
         },
         Event::Token(token) => match (fault, &mut token.logprobs) {

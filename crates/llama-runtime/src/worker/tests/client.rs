@@ -287,8 +287,9 @@ impl Sample {
 /// The script's favourite is the most likely token, and the prompt's own token is as likely as it is.
 fn check_scores(prompt: &[u32], scored: Range<usize>, event: &PromptEvent) {
     assert_eq!(event.tokens.len(), scored.len());
-    for (position, entries) in scored.zip(&event.tokens) {
-        let Some(entries) = entries else {
+    for (position, token) in scored.zip(&event.tokens) {
+        assert_eq!(token.id, prompt[position]);
+        let Some(entries) = &token.logprobs else {
             assert_eq!(position, 0, "only the first token has nothing before it");
             continue;
         };
