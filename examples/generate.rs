@@ -20,21 +20,8 @@ struct Args {
     /// Most tokens to generate
     #[arg(long, default_value_t = 128)]
     max_tokens: usize,
-    /// 0 always takes the most likely token
-    #[arg(long, default_value_t = 0.8)]
-    temperature: f32,
-    /// Sample from the k most likely tokens
-    #[arg(long)]
-    top_k: Option<usize>,
-    /// Sample from the fewest tokens with this total probability
-    #[arg(long)]
-    top_p: Option<f32>,
-    /// Sample from tokens at least this fraction as likely as the best
-    #[arg(long)]
-    min_p: Option<f32>,
-    /// The same seed gives the same text
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    sampling: common::sampling::SamplingArgs,
     /// End before this text (may be repeated)
     #[arg(long)]
     stop: Vec<String>,
@@ -46,10 +33,9 @@ fn main() -> anyhow::Result<()> {
 
 async fn generate(args: Args) -> anyhow::Result<()> {
     let engine = common::load(&args.model, args.device).await?;
-    let Args { temperature, top_k, top_p, min_p, seed, .. } = args;
     let mut request = GenerateRequest::new(args.prompt.as_str())
         .with_max_tokens(args.max_tokens)
-        .with_sampling(Sampling { temperature, top_k, top_p, min_p, seed, ..Sampling::default() });
+        .with_sampling(args.sampling.into());
     request.stop = args.stop;
     print!("{}", args.prompt);
     common::print_answer(&engine, request).await?;

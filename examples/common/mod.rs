@@ -1,5 +1,8 @@
 //! What the examples share: finding and loading a model, and streaming an answer to the terminal.
 
+#[allow(dead_code, reason = "most examples sample in one way")]
+pub(crate) mod sampling;
+
 use std::io::{self, Write};
 
 use anyhow::Context;

@@ -166,6 +166,45 @@ fn processors_of_your_own_take_part() {
     assert_eq!(same, ask(&engine, request()).expect("it fits").tokens);
 }
 
+/// Rules out what it has accepted.
+#[derive(Clone, Default)]
+struct Once(Vec<u32>);
+
+impl Processor for Once {
+    fn name(&self) -> &'static str {
+        "once"
+    }
+
+    fn process(&mut self, logits: Tensor, _: &History<'_>) -> Result<Tensor, SamplingError> {
+        let mut row = logits.to_vec1::<f32>()?;
+        self.0.iter().for_each(|&token| row[token as usize] = f32::NEG_INFINITY);
+        Ok(Tensor::new(row, logits.device())?)
+    }
+
+    fn accept(&mut self, token: u32) -> Result<(), SamplingError> {
+        self.0.push(token);
+        Ok(())
+    }
+}
+
+#[test]
+fn processors_hear_of_every_token() {
+    let engine = bard(EngineOptions::default());
+    let prompt = "HAMLET.\nTo be, or not to be, that is the question:";
+    let different = |mut tokens: Vec<u32>| {
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens.len()
+    };
+    assert!(
+        different(ask(&engine, exactly(40, prompt)).expect("it fits").tokens) < 40,
+        "nothing to rule out"
+    );
+    let once = engine.generate_with(exactly(40, prompt), |_| vec![Box::new(Once::default())]);
+    let answer = block_on(async { once.await?.collect().await }).expect("nothing fails");
+    assert_eq!(different(answer.tokens), 40);
+}
+
 #[test]
 fn breakers_end_phrases() {
     let engine = bard(EngineOptions::default());

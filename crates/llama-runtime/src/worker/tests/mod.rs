@@ -88,6 +88,7 @@ fn run(seed: u64, num_blocks: usize, fails: bool) {
     let stats = worker.stats();
     assert_eq!((stats.num_running, stats.num_waiting, stats.num_queued, stats.num_pins), (0, 0, 0, 0));
     assert_eq!(stats.cache.used_blocks, 0, "blocks are leaked: {stats:?}");
+    assert!(worker.scores.is_empty(), "scores of prompts that are gone");
     assert!(
         stats.num_preemptions > 10 && stats.cache.hit_tokens > 100 && stats.cache.evictions > 10,
         "{stats:?}"
