@@ -26,7 +26,7 @@ impl Dry {
     /// `breakers` are the tokens for the texts in `config`.
     ///
     /// # Errors
-    /// [`SamplingError::OutOfRange`]
+    /// [`SamplingError::OutOfRange`]; the ranges stand at [`llama_engine::Dry`].
     pub fn new(config: &Config, mut breakers: Vec<u32>) -> Result<Self, SamplingError> {
         let Config { multiplier, base, allowed_len, last_n, .. } = *config;
         let inside = (multiplier.is_finite() && multiplier >= 0.0, "a finite number of at least 0");

@@ -20,7 +20,7 @@ impl DynamicTemperature {
     /// Around `temperature`, which has been checked.
     ///
     /// # Errors
-    /// [`SamplingError::OutOfRange`]
+    /// [`SamplingError::OutOfRange`]; the ranges stand at [`llama_engine::DynamicTemperature`].
     pub fn new(temperature: f32, config: &Config) -> Result<Self, SamplingError> {
         let Config { range, exponent } = *config;
         let finite = |x: f32, is_inside: bool| x.is_finite() && is_inside;

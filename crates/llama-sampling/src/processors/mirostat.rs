@@ -29,7 +29,7 @@ pub struct Mirostat {
 
 impl Mirostat {
     /// # Errors
-    /// [`SamplingError::OutOfRange`]
+    /// [`SamplingError::OutOfRange`]; the ranges stand at [`llama_engine::Mirostat`].
     pub fn new(config: &Config) -> Result<Self, SamplingError> {
         let Config { version, tau, eta } = *config;
         in_range("mirostat.tau", tau, (tau.is_finite() && tau > 0.0, "a finite number above 0"))?;

@@ -24,7 +24,7 @@ pub struct Penalties {
 
 impl Penalties {
     /// # Errors
-    /// [`SamplingError::OutOfRange`]
+    /// [`SamplingError::OutOfRange`]; the ranges stand at [`llama_engine::Penalties`].
     pub fn new(config: &Config) -> Result<Self, SamplingError> {
         let Config { repetition, frequency, presence, last_n, .. } = *config;
         let inside = (repetition.is_finite() && repetition > 0.0, "a finite number above 0");

@@ -22,7 +22,7 @@ impl Xtc {
     /// `seed` is that of the request.
     ///
     /// # Errors
-    /// [`SamplingError::OutOfRange`]
+    /// [`SamplingError::OutOfRange`]; the ranges stand at [`llama_engine::Xtc`].
     pub fn new(config: &Config, seed: u64) -> Result<Self, SamplingError> {
         let Config { probability, threshold } = *config;
         let inside = ((0.0..=1.0).contains(&probability), "from 0 to 1");
