@@ -85,6 +85,8 @@ fn run(seed: u64, num_blocks: usize, fails: bool) {
     while let Ok(command) = inbox.try_recv() {
         worker.accept(command);
     }
+    // A stream that was dropped last is noticed before the next step.
+    worker.end_early();
     let stats = worker.stats();
     assert_eq!((stats.num_running, stats.num_waiting, stats.num_queued, stats.num_pins), (0, 0, 0, 0));
     assert_eq!(stats.cache.used_blocks, 0, "blocks are leaked: {stats:?}");
