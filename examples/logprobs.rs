@@ -38,7 +38,7 @@ async fn show(args: Args) -> anyhow::Result<()> {
         let tokens = match event {
             Event::Prompt(prompt) => prompt.tokens,
             Event::Token(token) => vec![PromptToken { id: token.id, logprobs: token.logprobs }],
-            Event::Finished(_) => Vec::new(),
+            Event::Citation(_) | Event::Finished(_) => Vec::new(),
         };
         for PromptToken { id, logprobs } in tokens {
             let unknown = vec![TokenLogprob { id, logprob: f32::NAN }];

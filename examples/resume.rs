@@ -33,7 +33,7 @@ async fn resume(args: Args) -> anyhow::Result<()> {
     let mut num_tokens = 0;
     let context = loop {
         match stream.next_event().await? {
-            Some(Event::Prompt(_)) => {}
+            Some(Event::Prompt(_) | Event::Citation(_)) => {}
             Some(Event::Token(token)) => {
                 print!("{}", token.text);
                 num_tokens += 1;

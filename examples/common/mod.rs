@@ -31,7 +31,7 @@ pub(crate) async fn print_answer(
     };
     while let Some(event) = stream.next_event().await? {
         match event {
-            Event::Prompt(_) => {}
+            Event::Prompt(_) | Event::Citation(_) => {}
             Event::Token(token) => print(&token.text)?,
             Event::Finished(end) => {
                 print(&end.text)?;

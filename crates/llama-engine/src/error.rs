@@ -35,6 +35,18 @@ pub enum EngineError {
     /// Every token has been ruled out: token rules, a grammar or processors leave nothing to say. Loosen one of them.
     #[error("no token is left to choose from")]
     NoCandidate,
+    /// The request's grammar is wrong, or asks for something that cannot be guaranteed. Correct it where it says.
+    #[error("grammar: {reason}")]
+    InvalidGrammar {
+        /// What is wrong, and where if that is known.
+        reason: String,
+        /// Line and column of the grammar's source, both from one, if the error is at one place.
+        at: Option<(usize, usize)>,
+    },
+    /// The grammar allows no token where the answer stands, or finding one exceeds a limit. What was said is the beginning of a text of
+    /// the grammar's.
+    #[error("no token continues the answer under its grammar")]
+    GrammarDeadEnd(#[source] Box<dyn Error + Send + Sync>),
     /// The queue is full. Retry later.
     #[error("overloaded: {limit} requests are waiting")]
     Overloaded {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::PinnedContext;
+use crate::{Citation, PinnedContext};
 
 /// An item of a [`crate::TokenStream`]: the prompt, if that was asked for, any number of tokens, then one end.
 #[derive(Clone, Debug)]
@@ -11,6 +11,9 @@ pub enum Event {
     Prompt(PromptEvent),
     /// The next token.
     Token(TokenEvent),
+    /// A citation, after the event with the end of its marker; before the end, if that is where the marker is. Under
+    /// [`crate::Grammar::Citations`] only.
+    Citation(Citation),
     /// The end; nothing follows.
     Finished(Finished),
 }
@@ -95,6 +98,8 @@ pub struct Usage {
     pub cached_tokens: usize,
     /// Tokens generated.
     pub completion_tokens: usize,
+    /// Those of them that the grammar left no choice about, and that were appended without a step of the model.
+    pub forced_tokens: usize,
 }
 
 /// Wall-clock times of one request.

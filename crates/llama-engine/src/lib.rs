@@ -19,6 +19,7 @@ mod embed;
 mod engine;
 mod error;
 mod event;
+mod grammar;
 mod penalties;
 mod pinned;
 mod request;
@@ -31,6 +32,7 @@ pub use error::EngineError;
 pub use event::{
     Event, FinishReason, Finished, PromptEvent, PromptToken, Timings, TokenEvent, TokenLogprob, Usage,
 };
+pub use grammar::{Citation, CitationGrammar, Grammar, RequiredCitations};
 pub use penalties::{Dry, Penalties, TokenRules};
 pub use pinned::{ContextId, PinnedContext};
 pub use request::{EndOfText, GenerateRequest, KeepContext, Logprobs, Message, Priority, Prompt, Role};

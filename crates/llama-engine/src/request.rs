@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{PinnedContext, Sampling, TokenRules};
+use crate::{Grammar, PinnedContext, Sampling, TokenRules};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     /// What holds for single tokens.
     pub rules: TokenRules,
+    /// What the whole answer has to look like. Not together with [`EndOfText::Ignored`].
+    pub grammar: Option<Grammar>,
     /// Most tokens to generate; as many as the context holds if absent.
     pub max_tokens: Option<usize>,
     /// The answer ends before the first of these texts, wherever token borders fall.
@@ -136,6 +138,7 @@ impl GenerateRequest {
             context: None,
             sampling: Sampling::default(),
             rules: TokenRules::default(),
+            grammar: None,
             max_tokens: None,
             stop: Vec::new(),
             end: EndOfText::Stops,
@@ -179,6 +182,12 @@ impl GenerateRequest {
     /// Applies rules to single tokens.
     pub fn with_rules(mut self, rules: TokenRules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// Constrains the whole answer.
+    pub fn with_grammar(mut self, grammar: Grammar) -> Self {
+        self.grammar = Some(grammar);
         self
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use futures_core::Stream;
 
-use crate::{EngineError, Event, Finished};
+use crate::{Citation, EngineError, Event, Finished};
 
 /// Events of one generation: perhaps the prompt's, tokens, then [`Event::Finished`] or an error, then nothing. Dropping it cancels the work.
 pub struct TokenStream {
@@ -24,6 +24,8 @@ pub struct Completion {
     pub text: String,
     /// Its tokens.
     pub tokens: Vec<u32>,
+    /// What it cites, in order.
+    pub citations: Vec<Citation>,
     /// How it ended.
     pub finished: Finished,
 }
@@ -58,17 +60,18 @@ impl TokenStream {
     /// # Errors
     /// The error that ended the generation; [`EngineError::Stopped`] if the engine went away.
     pub async fn collect(mut self) -> Result<Completion, EngineError> {
-        let (mut text, mut tokens) = (String::new(), Vec::new());
+        let (mut text, mut tokens, mut citations) = (String::new(), Vec::new(), Vec::new());
         while let Some(event) = self.next_event().await? {
             match event {
                 Event::Prompt(_) => {}
+                Event::Citation(citation) => citations.push(citation),
                 Event::Token(token) => {
                     text.push_str(&token.text);
                     tokens.push(token.id);
                 }
                 Event::Finished(finished) => {
                     text.push_str(&finished.text);
-                    return Ok(Completion { text, tokens, finished });
+                    return Ok(Completion { text, tokens, citations, finished });
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     task::{Context, Poll},
     time::Instant,
 };
@@ -12,10 +12,10 @@ use std::{
 use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 use llama_engine::{
-    EmbedRequest, Embeddings, EngineError, EngineInfo, Event, GenerateRequest, LlamaEngine, PinnedContext,
-    Prompt, TokenStream, Usage,
+    EmbedRequest, Embeddings, EngineError, EngineInfo, Event, GenerateRequest, Grammar, LlamaEngine,
+    PinnedContext, Prompt, TokenStream, Usage,
 };
-use llama_sampling::{Processor, Sampler};
+use llama_sampling::{Constraint, GrammarCompiler, GrammarLimits, Processor, Sampler};
 use llama_tokenizer::{
     AddSpecial, DecodeSpecial, GenerationPrompt, Message, ParseSpecial, RenderOptions, TokenizerError,
 };
@@ -25,7 +25,9 @@ use crate::{
     answer_text::AnswerText,
     load::{self, Loaded},
     sampling,
-    worker::{Command, EmbedJob, Ends, GenerateJob, Generation, GenerationSpec, PinJob, Reply},
+    worker::{
+        Command, EmbedJob, Ends, Forcing, GenerateJob, Generation, GenerationSpec, Guide, PinJob, Reply,
+    },
 };
 
 /// The engine that runs here. Clones share one worker; the last one to go lets it finish and end.
@@ -37,6 +39,9 @@ pub struct CandleEngine {
 pub(crate) struct Inner {
     pub(crate) loaded: Loaded,
     max_waiting: usize,
+    pub(crate) grammar_limits: GrammarLimits,
+    /// Made when the first request with a grammar arrives.
+    pub(crate) grammars: OnceLock<GrammarCompiler>,
 }
 
 impl CandleEngine {
@@ -58,13 +63,14 @@ impl CandleEngine {
         options: EngineOptions,
         on_stage: impl Fn(LoadStage) + Send + 'static,
     ) -> Result<Self, LoadError> {
-        let max_waiting = options.max_waiting;
+        let (max_waiting, grammar_limits) = (options.max_waiting, options.grammar_limits.clone());
         let loaded = load::load(path.into(), options, on_stage).await?;
-        Ok(Self { inner: Arc::new(Inner { loaded, max_waiting }) })
+        let grammars = OnceLock::new();
+        Ok(Self { inner: Arc::new(Inner { loaded, max_waiting, grammar_limits, grammars }) })
     }
 
     /// As [`LlamaEngine::generate`], with other processors: `change` gets those that the request asks for, and returns
-    /// what shall be applied in their place, in order. For processors of your own, see [`llama_sampling::Processor`].
+    /// what shall be applied in their place, in order. Tokens that a grammar forces are accepted without being processed. For processors of your own, see [`llama_sampling::Processor`].
     ///
     /// # Errors
     /// As [`LlamaEngine::generate`].
@@ -195,12 +201,16 @@ impl Inner {
         }
         self.check_rules(&request.rules, request.max_tokens)?;
         let breakers = sampling::breakers(&self.loaded.text.tokenizer, &request.sampling)?;
+        let grammar = request.grammar.take();
+        let constraint = self.constraint(grammar.as_ref(), &request)?;
         let (priority, prompt_logprobs) = (request.priority, request.logprobs.prompt);
         let (mut samples, mut streams) = (Vec::new(), Vec::new());
         for i in 0..num_samples {
             let request = request.clone().for_sample(i);
             let sampler = self.sampler(&request, breakers.clone())?;
-            let (sample, stream) = self.sample(request, sampler, (prompt_len, arrived));
+            let guide =
+                constraint.as_ref().map(|constraint| guide(&request, grammar.as_ref(), constraint.clone()));
+            let (sample, stream) = self.sample(request, (sampler, guide), (prompt_len, arrived));
             samples.push(sample);
             streams.push(stream);
         }
@@ -211,7 +221,7 @@ impl Inner {
     fn sample(
         &self,
         request: GenerateRequest,
-        sampler: Sampler,
+        (sampler, guide): (Sampler, Option<Guide>),
         (prompt_tokens, arrived): (usize, Instant),
     ) -> (Generation, TokenStream) {
         let (sender, events) = mpsc::unbounded();
@@ -219,6 +229,7 @@ impl Inner {
         let decoder = self.loaded.text.tokenizer.stream_decoder(DecodeSpecial::Skip).continuing();
         let generation = Generation::new(GenerationSpec {
             sampler,
+            guide,
             text: AnswerText::new(decoder, request.stop, request.rules.min_tokens),
             max_tokens: request.max_tokens.unwrap_or(self.loaded.info.context_len - prompt_tokens),
             ends: Ends { of_text: self.end_tokens(request.end).to_vec(), stop: request.rules.stop },
@@ -313,6 +324,17 @@ impl Inner {
     }
 }
 
+/// The grammar of one sample at work.
+fn guide(request: &GenerateRequest, grammar: Option<&Grammar>, constraint: Constraint) -> Guide {
+    let rules = &request.rules;
+    // Whoever looks at logits, or may object to a token, gets a step for each.
+    let is_watched = request.logprobs.answer.is_some() || request.sampling.mirostat.is_some();
+    let has_objections = rules.allowed.is_some() || !rules.banned.is_empty() || !rules.stop.is_empty();
+    let forcing = if is_watched || has_objections { Forcing::Compute } else { Forcing::Append };
+    let guide = Guide::new(constraint, forcing, rules.min_tokens);
+    if matches!(grammar, Some(Grammar::Citations(_))) { guide.with_citations() } else { guide }
+}
+
 pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> EngineError {
     EngineError::InvalidRequest { field, reason: reason.into() }
 }
@@ -338,7 +360,7 @@ impl Stream for EventStream {
             Poll::Ready(item) => item.unwrap_or(Err(EngineError::Stopped)),
             Poll::Pending => return Poll::Pending,
         };
-        self.is_over = !matches!(item, Ok(Event::Prompt(_) | Event::Token(_)));
+        self.is_over = matches!(item, Ok(Event::Finished(_)) | Err(_));
         Poll::Ready(Some(item))
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn request_finished(reason: &FinishReason, usage: &Usage, timings: &T
         prompt_tokens = usage.prompt_tokens,
         cached_tokens = usage.cached_tokens,
         completion_tokens = usage.completion_tokens,
+        forced_tokens = usage.forced_tokens,
         cache_hit_rate = usage.cached_tokens as f64 / usage.prompt_tokens.max(1) as f64,
         queue_ms = millis(timings.queued),
         ttft_ms = millis(timings.time_to_first_token),
@@ -41,6 +42,10 @@ fn reason_name(reason: &FinishReason) -> &'static str {
 
 pub(crate) fn request_failed(error: &EngineError) {
     warn!(name: "request.failed", %error, "request failed");
+}
+
+pub(crate) fn grammar_mask(took: Duration) {
+    debug!(name: "grammar.mask", mask_us = took.as_secs_f64() * 1e6, "grammar mask");
 }
 
 pub(crate) fn kv_usage(scheduler: &Scheduler) {

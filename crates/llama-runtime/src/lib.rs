@@ -21,10 +21,12 @@
 #![doc = include_str!("events.md")]
 
 mod answer_text;
+mod citations;
 mod engine;
 mod error;
 mod events;
 mod export;
+mod grammar;
 mod load;
 mod options;
 mod sampling;
@@ -37,6 +39,7 @@ mod worker;
 pub use engine::CandleEngine;
 pub use error::{LoadError, SessionError};
 pub use export::gguf_vocabulary;
+pub use grammar::grammar_vocabulary;
 pub use load::LoadStage;
 pub use options::EngineOptions;
 pub use stats::EngineStats;

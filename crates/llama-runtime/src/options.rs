@@ -6,6 +6,7 @@ use llama_backend::{
     ops::{Kernels, linear::Activations},
 };
 use llama_models::Quantization;
+use llama_sampling::GrammarLimits;
 
 /// Options of [`crate::CandleEngine::load`]. The defaults suit a laptop.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,8 @@ pub struct EngineOptions {
     pub max_running: usize,
     /// Most requests that wait; further ones are refused.
     pub max_waiting: usize,
+    /// How large a request's grammar may be, and how much work each of its tokens.
+    pub grammar_limits: GrammarLimits,
 }
 
 impl Default for EngineOptions {
@@ -50,6 +53,7 @@ impl Default for EngineOptions {
             max_step_tokens: 512,
             max_running: 64,
             max_waiting: 1024,
+            grammar_limits: GrammarLimits::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tokenizer and chat template of a checkpoint.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
 use llama_models::{Checkpoint, ModelError, Vocabulary, checkpoint::gguf::GgufMetadata};
 use llama_tokenizer::{ChatTemplate, GgufVocabulary, SpecialTokens, Tokenizer, TokenizerError};
@@ -10,7 +10,8 @@ use crate::LoadError;
 /// How text becomes tokens for one model.
 #[derive(Debug)]
 pub(crate) struct TextSide {
-    pub(crate) tokenizer: Tokenizer,
+    /// Shared with grammars, which ask it how forced text divides into tokens.
+    pub(crate) tokenizer: Arc<Tokenizer>,
     /// Absent for models that were not made for conversations.
     pub(crate) template: Option<ChatTemplate>,
 }
@@ -51,7 +52,7 @@ impl HuggingFaceFiles {
     fn build(&self) -> Result<TextSide, TokenizerError> {
         let mut tokenizer = Tokenizer::from_json(&self.tokenizer)?;
         let Some(config) = &self.config else {
-            return Ok(TextSide { tokenizer, template: None });
+            return Ok(TextSide { tokenizer: Arc::new(tokenizer), template: None });
         };
         tokenizer = tokenizer.with_special_tokens(&SpecialTokens::from_config(config)?)?;
         let has_template = self.jinja.is_some() || config.contains("\"chat_template\"");
@@ -59,7 +60,7 @@ impl HuggingFaceFiles {
             true => Some(ChatTemplate::from_config(config, self.jinja.as_deref())?),
             false => None,
         };
-        Ok(TextSide { tokenizer, template })
+        Ok(TextSide { tokenizer: Arc::new(tokenizer), template })
     }
 }
 
@@ -104,5 +105,5 @@ fn from_gguf(vocabulary: &GgufVocabulary, template: Option<&str>) -> Result<Text
         ..SpecialTokens::default()
     };
     let template = template.map(|source| ChatTemplate::new(source, special_tokens)).transpose()?;
-    Ok(TextSide { tokenizer, template })
+    Ok(TextSide { tokenizer: Arc::new(tokenizer), template })
 }

@@ -66,6 +66,16 @@ fn clauses_on_sampling_bite() {
 }
 
 #[test]
+fn clauses_on_grammars_bite() {
+    check(clause!(answers_follow_their_grammar), &[Fault::IgnoresGrammar]);
+    let forced = [Fault::IgnoresGrammar, Fault::ForcesUncounted, Fault::WrongReason, Fault::IgnoresStops];
+    check(clause!(forced_texts_and_limits_are_kept), &forced);
+    check(clause!(constrained_answers_are_as_alone), &[Fault::DependsOnLoad]);
+    check(clause!(citations_are_reported), &[Fault::IgnoresGrammar, Fault::CitesBeside]);
+    check(clause!(bad_grammars_are_refused), &[Fault::IgnoresGrammar]);
+}
+
+#[test]
 fn clauses_on_stopping_bite() {
     check(
         clause!(stop_texts_end_the_answer),

@@ -60,7 +60,7 @@ async fn bits(stream: TokenStream) -> Vec<Option<Bits>> {
     let said = events.into_iter().flat_map(|event| match event {
         Event::Prompt(prompt) => prompt.tokens.into_iter().map(|token| token.logprobs).collect(),
         Event::Token(token) => vec![token.logprobs],
-        Event::Finished(_) => Vec::new(),
+        Event::Citation(_) | Event::Finished(_) => Vec::new(),
     });
     said.map(|entries| entries.map(bits)).collect()
 }

@@ -91,7 +91,7 @@ async fn hear(
             _ => {}
         }
         match stream.next_event().await.expect("nothing fails here").expect("a stream ends with an end") {
-            Event::Prompt(event) => panic!("nobody asked for {event:?}"),
+            event @ (Event::Prompt(_) | Event::Citation(_)) => panic!("nobody asked for {event:?}"),
             Event::Token(token) => {
                 tokens.push(token.id);
                 text.push_str(&token.text);

@@ -38,8 +38,8 @@ mod softmax;
 pub use distribution::Distribution;
 pub use error::SamplingError;
 pub use grammar::{
-    CitationRules, Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource,
-    GrammarVocabulary, Position, RequiredCitations, TokenMask, Tokenize, VocabularyPiece,
+    Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarVocabulary, Position, TokenMask,
+    Tokenize, VocabularyPiece,
 };
 pub use history::History;
 pub use logprobs::{Logprob, logprobs};

@@ -6,14 +6,12 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use llama_sampling::{
-    CitationRules, Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource,
-    RequiredCitations, Stream, uniform,
-};
+use llama_engine::{CitationGrammar, Grammar, RequiredCitations};
+use llama_sampling::{Constraint, GrammarCompiler, GrammarError, GrammarLimits, Stream, uniform};
 use support::{bard, bytes_compiler, check};
 
-fn rules(ids: &[u32], required: RequiredCitations) -> GrammarSource {
-    GrammarSource::Citations(CitationRules { ids: ids.to_vec(), required })
+fn rules(ids: &[u32], required: RequiredCitations) -> Grammar {
+    Grammar::Citations(CitationGrammar { ids: ids.to_vec(), required })
 }
 
 fn compile(ids: &[u32], required: RequiredCitations) -> Constraint {

@@ -4,9 +4,8 @@
 
 mod support;
 
-use llama_sampling::{
-    GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, GrammarVocabulary, VocabularyPiece,
-};
+use llama_engine::Grammar;
+use llama_sampling::{GrammarCompiler, GrammarError, GrammarLimits, GrammarVocabulary, VocabularyPiece};
 use llama_tokenizer::{AddSpecial, ParseSpecial};
 use support::{END, bard, bytes_compiler, bytes_vocabulary, check, gbnf};
 
@@ -17,28 +16,27 @@ fn bard_compiler() -> GrammarCompiler {
 #[test]
 fn other_notations_go_to_the_engine() {
     let compiler = bytes_compiler();
-    let choice =
-        GrammarSource::Choice(vec!["to be".to_owned(), "not\n\"to\" be".to_owned(), "to".to_owned()]);
+    let choice = Grammar::Choice(vec!["to be".to_owned(), "not\n\"to\" be".to_owned(), "to".to_owned()]);
     check(
         &compiler.compile(&choice).unwrap(),
         &["to be", "to", "not\n\"to\" be"],
         &["", "to b", "not", "tobe"],
     );
-    let regex = GrammarSource::Regex(r"[a-c]+/\d{2}".to_owned());
+    let regex = Grammar::Regex(r"[a-c]+/\d{2}".to_owned());
     check(&compiler.compile(&regex).unwrap(), &["abc/12"], &["/12", "abc/1", "abc/123"]);
-    let lark = GrammarSource::Lark("start: \"a\" b?\nb: /[0-9]+/".to_owned());
+    let lark = Grammar::Lark("start: \"a\" b?\nb: /[0-9]+/".to_owned());
     check(&compiler.compile(&lark).unwrap(), &["a", "a17"], &["", "ab"]);
-    let error = compiler.compile(&GrammarSource::Lark("start: \"a\" b?\nb: /[0-9/".to_owned())).unwrap_err();
+    let error = compiler.compile(&Grammar::Lark("start: \"a\" b?\nb: /[0-9/".to_owned())).unwrap_err();
     assert_eq!(error.position().map(|at| at.line), Some(2), "{error}");
-    assert!(compiler.compile(&GrammarSource::Regex("(".to_owned())).is_err());
-    assert!(compiler.compile(&GrammarSource::Choice(Vec::new())).is_err());
+    assert!(compiler.compile(&Grammar::Regex("(".to_owned())).is_err());
+    assert!(compiler.compile(&Grammar::Choice(Vec::new())).is_err());
 }
 
 #[test]
 fn forced_tokens_are_those_of_the_tokenizer() {
     let (_, tokenizer) = bard();
     let text = "To be, or not to be, that is the question:";
-    let mut constraint = bard_compiler().compile(&GrammarSource::Choice(vec![text.to_owned()])).unwrap();
+    let mut constraint = bard_compiler().compile(&Grammar::Choice(vec![text.to_owned()])).unwrap();
     let forced = constraint.forced();
     assert_eq!(forced, tokenizer.encode(text, AddSpecial::No, ParseSpecial::No).unwrap());
     for &token in &forced {
@@ -51,9 +49,8 @@ fn forced_tokens_are_those_of_the_tokenizer() {
 
 #[test]
 fn forced_tokens_end_where_a_choice_could_change_them() {
-    let mut constraint = bard_compiler()
-        .compile(&GrammarSource::Gbnf("root ::= \"the king\" (\"s\" | \"\")".to_owned()))
-        .unwrap();
+    let mut constraint =
+        bard_compiler().compile(&Grammar::Gbnf("root ::= \"the king\" (\"s\" | \"\")".to_owned())).unwrap();
     let (_, tokenizer) = bard();
     let forced = constraint.forced();
     let texts: Vec<String> = forced
@@ -114,12 +111,12 @@ fn a_text_that_no_token_continues_is_an_error() {
     let mut vocabulary = bytes_vocabulary();
     vocabulary.pieces[usize::from(b'b')] = VocabularyPiece::Unused;
     let compiler = GrammarCompiler::new(vocabulary, GrammarLimits::default()).unwrap();
-    let mut constraint = compiler.compile(&GrammarSource::Gbnf("root ::= [ac] \"b\"".to_owned())).unwrap();
+    let mut constraint = compiler.compile(&Grammar::Gbnf("root ::= [ac] \"b\"".to_owned())).unwrap();
     constraint.accept(u32::from(b'a')).unwrap();
     let error = constraint.mask().unwrap_err();
     assert!(matches!(error, GrammarError::NoToken { .. }), "{error}");
     assert!(constraint.mask().is_err(), "and it stays one");
-    let nothing = compiler.compile(&GrammarSource::Gbnf("root ::= \"b\"".to_owned()));
+    let nothing = compiler.compile(&Grammar::Gbnf("root ::= \"b\"".to_owned()));
     assert!(matches!(nothing, Err(GrammarError::NoToken { .. })), "{nothing:?}");
 }
 
@@ -128,7 +125,7 @@ fn work_beyond_the_limits_is_an_error() {
     let limits = GrammarLimits { max_parser_step_items: 20, ..GrammarLimits::default() };
     let compiler = GrammarCompiler::new(bytes_vocabulary(), limits).unwrap();
     let source = "root ::= \"(\" root \")\" | \"[\" root \"]\" | [a-z] root | \"x\"";
-    let result = compiler.compile(&GrammarSource::Gbnf(source.to_owned()));
+    let result = compiler.compile(&Grammar::Gbnf(source.to_owned()));
     assert!(matches!(result, Err(GrammarError::NoToken { .. })), "{result:?}");
 }
 
@@ -148,7 +145,7 @@ fn wrong_vocabularies_are_refused() {
 fn without_end_tokens_only_whole_texts_end() {
     let vocabulary = GrammarVocabulary { end_tokens: Vec::new(), ..bytes_vocabulary() };
     let compiler = GrammarCompiler::new(vocabulary, GrammarLimits::default()).unwrap();
-    let mut constraint = compiler.compile(&GrammarSource::Gbnf("root ::= \"a\"".to_owned())).unwrap();
+    let mut constraint = compiler.compile(&Grammar::Gbnf("root ::= \"a\"".to_owned())).unwrap();
     constraint.accept(97).unwrap();
     assert!(constraint.is_complete());
     assert!(constraint.mask().is_err());

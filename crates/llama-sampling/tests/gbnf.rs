@@ -4,7 +4,8 @@
 
 mod support;
 
-use llama_sampling::{GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, Position};
+use llama_engine::Grammar;
+use llama_sampling::{GrammarCompiler, GrammarError, GrammarLimits, Position};
 use support::{bytes_compiler, bytes_vocabulary, check, gbnf};
 
 fn check_grammar(source: &str, whole: &[&str], other: &[&str]) {
@@ -67,6 +68,36 @@ fn recursion() {
 }
 
 #[test]
+fn expressions_with_calls() {
+    let source = r#"
+        root    ::= sum
+        sum     ::= product gap ([-+] gap product)*
+        product ::= factor gap ([*/] gap factor)*
+        factor  ::= [0-9]+ | name | "(" sum ")" | call
+        name    ::= [a-zA-Z_] [a-zA-Z0-9_]*
+        call    ::= name gap "(" (sum ("," gap sum)*)? ")"
+        gap     ::= [ \t\n]?"#;
+    let long = format!("{}1", "12*3-x/".repeat(30));
+    let whole = ["7", "x", "a1+b_2", "(a+b)*(c-d)", "f()", "f(x, g(y,z)) + 3", "a * (b + c) - d / e", &long];
+    let broken = format!("{long}/");
+    let other = [
+        "",
+        "+",
+        "x + + y",
+        "a * / b",
+        "f(,)",
+        "f(x y)",
+        "(a + b",
+        "a)",
+        "42 +",
+        "x    + y",
+        "f(g(x), h(y, z)",
+        &broken,
+    ];
+    check_grammar(source, &whole, &other);
+}
+
+#[test]
 fn the_longest_match_loses_nothing() {
     // In each of these a lexeme could go on where the next one has to begin.
     check_grammar(
@@ -101,7 +132,7 @@ fn the_longest_match_loses_nothing() {
 fn token_references() {
     let compiler = bytes_compiler();
     let check_tokens = |source: &str, whole: &[&[u32]], other: &[&[u32]]| {
-        let constraint = compiler.compile(&GrammarSource::Gbnf(source.to_owned())).unwrap();
+        let constraint = compiler.compile(&Grammar::Gbnf(source.to_owned())).unwrap();
         let is_whole = |tokens: &&[u32]| {
             let mut constraint = constraint.clone();
             let all = tokens.iter().all(|&token| {
@@ -196,7 +227,7 @@ fn limits_are_kept() {
     assert_eq!(too_large(&format!("root ::= \"a\"\n{many}")), "rules");
     let small = GrammarLimits { max_source_bytes: 10, ..GrammarLimits::default() };
     let compiler = GrammarCompiler::new(bytes_vocabulary(), small).unwrap();
-    let error = compiler.compile(&GrammarSource::Gbnf("root ::= \"a\"".to_owned())).unwrap_err();
+    let error = compiler.compile(&Grammar::Gbnf("root ::= \"a\"".to_owned())).unwrap_err();
     assert_eq!(error.to_string(), "bytes of source: 12, at most 10 are allowed");
     // What llama.cpp takes as any number is counted here.
     let at_most = gbnf("root ::= \"a\"{3,3000}").unwrap();

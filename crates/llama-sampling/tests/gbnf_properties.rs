@@ -2,9 +2,13 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
-use llama_sampling::{GrammarError, GrammarSource};
+use llama_engine::Grammar;
+use llama_sampling::{GrammarCompiler, GrammarError};
 use proptest::prelude::*;
 use support::{bytes_compiler, is_whole};
 
@@ -18,6 +22,8 @@ enum Expr {
     Alternatives(Vec<Expr>),
     Repeat(Box<Expr>, &'static str, usize, usize),
 }
+
+static COMPILER: LazyLock<GrammarCompiler> = LazyLock::new(bytes_compiler);
 
 /// More often than any of the texts is long.
 const MANY: usize = 9;
@@ -131,7 +137,7 @@ proptest! {
     fn a_compiled_grammar_has_the_texts_that_are_written(rules in [expr(), expr(), expr()]) {
         let lines = rules.iter().zip(NAMES).map(|(rule, name)| format!("{name} ::= {}\n", source(rule)));
         let grammar: String = lines.collect();
-        let constraint = match bytes_compiler().compile(&GrammarSource::Gbnf(grammar.clone())) {
+        let constraint = match COMPILER.compile(&Grammar::Gbnf(grammar.clone())) {
             Ok(constraint) => constraint,
             Err(GrammarError::LeftRecursion { .. } | GrammarError::NeverEnds { .. }) => return Ok(()),
             Err(error) => return Err(TestCaseError::fail(format!("{error}\n{grammar}"))),
@@ -140,6 +146,20 @@ proptest! {
             let mut reference = Reference { rules: &rules, text: text.as_bytes(), ends: BTreeMap::new() };
             let found = is_whole(&constraint, text.as_bytes());
             prop_assert_eq!(found, reference.is_whole(), "{:?} in\n{}", text, grammar);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn no_source_panics(source in r#"(root|[a-c]|::=|\||[()*+?{}<>!.\^\-,0-9 ]|"|\[|\]|\\|\n|x41|é|#){0,40}"#) {
+        // Most are no grammars; those that are can be asked for a mask.
+        for source in [format!("root ::= {source}"), source] {
+            if let Ok(mut constraint) = COMPILER.compile(&Grammar::Gbnf(source)) {
+                prop_assert!(constraint.mask().is_ok());
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ mod support;
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 use flate2::read::GzDecoder;
-use llama_sampling::{Constraint, GrammarCompiler, GrammarError, GrammarSource};
+use llama_engine::Grammar;
+use llama_sampling::{Constraint, GrammarCompiler, GrammarError};
 use serde_json::{Value, json};
 use support::{bytes_compiler, check};
 
@@ -44,7 +45,7 @@ fn read(from: &Constraint, value: &Value) -> Vec<Constraint> {
         Value::Array(items) => {
             let mut reached: Vec<Constraint> = read_text(from, "[").into_iter().collect();
             for (item_idx, item) in items.iter().enumerate() {
-                let comma = if item_idx > 0 { "," } else { "" };
+                let comma = if item_idx > 0 { ", " } else { "" };
                 let next = reached.iter().filter_map(|from| read_text(from, comma));
                 reached = next.flat_map(|from| read(&from, item)).collect();
             }
@@ -68,9 +69,9 @@ fn read_members(from: &Constraint, members: &[(&String, &Value)], comma: &str) -
     let starting_with = |first: usize| {
         let mut rest = members.to_vec();
         let (key, value) = rest.remove(first);
-        let key = format!("{comma}{}:", Value::String(key.clone()));
+        let key = format!("{comma}{}: ", Value::String(key.clone()));
         let after = read_text(from, &key).map_or_else(Vec::new, |from| read(&from, value));
-        after.into_iter().flat_map(move |from| read_members(&from, &rest, ",")).collect::<Vec<_>>()
+        after.into_iter().flat_map(move |from| read_members(&from, &rest, ", ")).collect::<Vec<_>>()
     };
     (0..members.len()).flat_map(starting_with).collect()
 }
@@ -98,7 +99,7 @@ fn run_file(
     let (mut counts, mut wrong) = (Counts::default(), Vec::new());
     for group in groups.as_array().unwrap() {
         let tests = group["tests"].as_array().unwrap();
-        let source = GrammarSource::JsonSchema(schema_text(draft, &group["schema"]));
+        let source = Grammar::JsonSchema(schema_text(draft, &group["schema"]));
         let constraint = match compiler.compile(&source) {
             Ok(constraint) => constraint,
             Err(error) => {
@@ -171,7 +172,7 @@ fn the_suite_has_no_wrong_case() {
 }
 
 fn compile(schema: &Value) -> Result<Constraint, GrammarError> {
-    bytes_compiler().compile(&GrammarSource::JsonSchema(schema.to_string()))
+    bytes_compiler().compile(&Grammar::JsonSchema(schema.to_string()))
 }
 
 #[test]
@@ -179,8 +180,8 @@ fn no_property_hides_behind_another_spelling() {
     let schema = compile(&json!({ "properties": { "a": { "type": "integer" } } })).unwrap();
     check(
         &schema,
-        &[r#"{"a":1}"#, r#"{"a":1,"b":"x"}"#, "{}"],
-        &[r#"{"a":"x"}"#, r#"{"\u0061":"x"}"#, r#"{"a":1,"a":2}"#],
+        &[r#"{"a": 1}"#, r#"{"a": 1, "b": "x"}"#, "{}"],
+        &[r#"{"a": "x"}"#, r#"{"\u0061": "x"}"#, r#"{"a": 1, "a": 2}"#],
     );
 }
 
@@ -214,6 +215,6 @@ fn refusals_name_the_keyword() {
     check(json!(false), "", "allows nothing");
     // What would loosen the engine is not the schema's to say.
     check(json!({ "x-guidance": { "lenient": true }, "not": {} }), "/not", "not supported");
-    let error = bytes_compiler().compile(&GrammarSource::JsonSchema("{\n  \"a\" 1}".to_owned())).unwrap_err();
+    let error = bytes_compiler().compile(&Grammar::JsonSchema("{\n  \"a\" 1}".to_owned())).unwrap_err();
     assert_eq!(error.position().map(|at| (at.line, at.column)), Some((2, 7)), "{error}");
 }

@@ -37,6 +37,11 @@ pub async fn check_all<E: LlamaEngine>(engine: &E) {
     samples_answer_as_requests(engine).await;
     priorities_change_no_answer(engine).await;
     deadlines_end_the_answer(engine).await;
+    answers_follow_their_grammar(engine).await;
+    forced_texts_and_limits_are_kept(engine).await;
+    constrained_answers_are_as_alone(engine).await;
+    citations_are_reported(engine).await;
+    bad_grammars_are_refused(engine).await;
     embeddings_are_as_alone(engine).await;
     embedding_options_apply(engine).await;
     texts_survive_the_tokens(engine).await;

@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin, task::Poll};
 
 use crate::{
-    EndOfText, EngineError, Event, Finished, GenerateRequest, LlamaEngine, Prompt, PromptEvent, Sampling,
-    TokenEvent, TokenStream,
+    Citation, EndOfText, EngineError, Event, Finished, GenerateRequest, LlamaEngine, Prompt, PromptEvent,
+    Sampling, TokenEvent, TokenStream,
 };
 
 /// Everything that one stream said.
@@ -12,6 +12,7 @@ pub(super) struct Answer {
     /// What it said of the prompt, which comes before everything else.
     pub(super) prompt: Option<PromptEvent>,
     pub(super) events: Vec<TokenEvent>,
+    pub(super) citations: Vec<Citation>,
     pub(super) finished: Finished,
 }
 
@@ -49,7 +50,7 @@ pub(super) async fn start<E: LlamaEngine>(engine: &E, request: GenerateRequest) 
 
 /// Listens to the end, and makes sure that it is the end.
 pub(super) async fn listen(mut stream: TokenStream) -> Answer {
-    let (mut prompt, mut events) = (None, Vec::new());
+    let (mut prompt, mut events, mut citations) = (None, Vec::new(), Vec::new());
     loop {
         match accepted(stream.next_event().await) {
             Some(Event::Prompt(event)) => {
@@ -58,10 +59,11 @@ pub(super) async fn listen(mut stream: TokenStream) -> Answer {
                 assert!(earlier.is_none(), "the prompt a second time");
             }
             Some(Event::Token(event)) => events.push(event),
+            Some(Event::Citation(citation)) => citations.push(citation),
             Some(Event::Finished(finished)) => {
                 let after = stream.next_event().await;
                 assert!(matches!(after, Ok(None)), "after the end comes {after:?}");
-                return Answer { prompt, events, finished };
+                return Answer { prompt, events, citations, finished };
             }
             None => panic!("the stream ends without Event::Finished"),
         }

@@ -17,6 +17,7 @@ mod answer;
 mod contexts;
 mod embedding;
 mod generation;
+mod grammars;
 mod refusals;
 mod sampling;
 mod several;
@@ -32,6 +33,10 @@ pub use embedding::{embedding_options_apply, embeddings_are_as_alone};
 pub use generation::{
     concurrent_requests_answer_as_alone, greedy_is_repeatable, info_is_consistent,
     logprobs_are_a_distribution, max_tokens_is_kept, seeds_decide, texts_make_up_the_answer, usage_counts,
+};
+pub use grammars::{
+    answers_follow_their_grammar, bad_grammars_are_refused, citations_are_reported,
+    constrained_answers_are_as_alone, forced_texts_and_limits_are_kept,
 };
 pub use refusals::{bad_contexts_are_refused, bad_requests_are_refused, bad_sampling_is_refused};
 pub use sampling::{

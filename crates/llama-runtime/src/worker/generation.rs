@@ -5,17 +5,19 @@ use std::time::Instant;
 use candle_core::Tensor;
 use futures_channel::{mpsc, oneshot};
 use llama_engine::{
-    EngineError, Event, FinishReason, Finished, KeepContext, PinnedContext, PromptEvent, Timings, TokenEvent,
-    Usage,
+    Citation, EngineError, Event, FinishReason, Finished, KeepContext, PinnedContext, PromptEvent, Timings,
+    TokenEvent, Usage,
 };
-use llama_sampling::{History, Processor, Sampler};
+use llama_sampling::{Constraint, History, Processor, Sampler};
 
-use super::prompt::token_logprobs;
+use super::{Guide, guide::Masked, prompt::token_logprobs};
 use crate::{answer_text::AnswerText, events, sampling::failure};
 
 /// How a generation goes: plain data, checked by the engine's front.
 pub(crate) struct GenerationSpec {
     pub(crate) sampler: Sampler,
+    /// What the answer has to look like.
+    pub(crate) guide: Option<Guide>,
     pub(crate) text: AnswerText,
     pub(crate) max_tokens: usize,
     /// Tokens that end the answer.
@@ -59,10 +61,10 @@ pub(super) enum EarlyEnd {
 
 /// What a token means for the sequence.
 pub(super) enum Verdict {
-    /// Append this token and go on.
-    Continue(u32),
-    /// It is over, after this token if there is one that belongs to the answer.
-    End(FinishReason, Option<u32>),
+    /// Append these tokens and go on.
+    Continue(Vec<u32>),
+    /// It is over, after these tokens.
+    End(FinishReason, Vec<u32>),
 }
 
 impl Generation {
@@ -109,34 +111,104 @@ impl Generation {
         self.send(Event::Prompt(event));
     }
 
-    /// Chooses the token that follows `tokens`, reports it, and says how to go on.
+    /// Gives the grammar's constraint to whoever computes its next mask.
+    pub(super) fn lend_constraint(&mut self) -> Option<Constraint> {
+        self.spec.guide.as_mut()?.lend()
+    }
+
+    /// Takes it back.
+    pub(super) fn take_mask(&mut self, masked: Masked) {
+        if let Some(guide) = &mut self.spec.guide {
+            guide.give_back(masked);
+        }
+    }
+
+    /// Chooses the token that follows `tokens`, reports it and those that the grammar leaves no choice about, and says
+    /// how to go on.
     ///
     /// # Shapes
     /// `logits`: `[v]`
     pub(super) fn advance(&mut self, logits: &Tensor, tokens: &[u32]) -> Result<Verdict, EngineError> {
         let history = History::new(tokens, self.spec.prompt_tokens);
-        let token = self.spec.sampler.sample(logits, &history).map_err(failure)?;
-        self.spec.sampler.accept(token).map_err(failure)?;
+        let allowed = self.allowed(logits)?;
+        let token = self.spec.sampler.sample(&allowed, &history).map_err(failure)?;
         self.first_token.get_or_insert_with(Instant::now);
+        let mut chosen = Vec::new();
+        let mut end = self.take(token, Some(logits), &mut chosen)?;
+        let forced = match &mut self.spec.guide {
+            Some(guide) if end.is_none() => guide.forced(),
+            _ => Vec::new(),
+        };
+        for token in forced {
+            if end.is_none() {
+                end = self.take(token, None, &mut chosen)?;
+                self.usage.forced_tokens += 1;
+            }
+        }
+        Ok(match end {
+            Some(reason) => Verdict::End(reason, chosen),
+            None => Verdict::Continue(chosen),
+        })
+    }
+
+    /// The logits of tokens that the grammar allows.
+    ///
+    /// # Shapes
+    /// `logits`: `[v]`; result: the same.
+    fn allowed(&mut self, logits: &Tensor) -> Result<Tensor, EngineError> {
+        match &mut self.spec.guide {
+            Some(guide) => guide.mask()?.masked(logits).map_err(failure),
+            None => Ok(logits.clone()),
+        }
+    }
+
+    /// Takes a token into the answer, unless it is one that ends it, and reports it. Says whether the answer ends here.
+    ///
+    /// # Shapes
+    /// `logits`: `[v]`
+    fn take(
+        &mut self,
+        token: u32,
+        logits: Option<&Tensor>,
+        chosen: &mut Vec<u32>,
+    ) -> Result<Option<FinishReason>, EngineError> {
+        self.spec.sampler.accept(token).map_err(failure)?;
         if self.spec.ends.of_text.contains(&token) {
-            return Ok(Verdict::End(FinishReason::EndOfText, None));
+            return Ok(Some(FinishReason::EndOfText));
         }
         if self.spec.ends.stop.contains(&token) {
-            return Ok(Verdict::End(FinishReason::StopToken(token), None));
+            return Ok(Some(FinishReason::StopToken(token)));
+        }
+        if let Some(guide) = &mut self.spec.guide {
+            guide.accept(token)?;
         }
         let progress =
             self.spec.text.push(token).map_err(|source| EngineError::Tokenizer(Box::new(source)))?;
-        let alternatives = self.spec.logprobs;
-        let logprobs = alternatives.map(|number| token_logprobs(logits, token, number)).transpose()?;
+        let wanted = self.spec.logprobs.zip(logits);
+        let logprobs = wanted.map(|(number, logits)| token_logprobs(logits, token, number)).transpose()?;
+        chosen.push(token);
         self.usage.completion_tokens += 1;
-        self.send(Event::Token(TokenEvent { id: token, text: progress.text, logprobs }));
-        Ok(match progress.stop {
-            Some(stop) => Verdict::End(FinishReason::Stop(stop), Some(token)),
-            None if self.usage.completion_tokens >= self.spec.max_tokens => {
-                Verdict::End(FinishReason::MaxTokens, Some(token))
-            }
-            None => Verdict::Continue(token),
-        })
+        let (text, citations) = self.cited(progress.text);
+        self.send(Event::Token(TokenEvent { id: token, text, logprobs }));
+        citations.into_iter().for_each(|citation| self.send(Event::Citation(citation)));
+        if let Some(stop) = progress.stop {
+            return Ok(Some(FinishReason::Stop(stop)));
+        }
+        let num_tokens = self.usage.completion_tokens;
+        if let Some(guide) = &mut self.spec.guide
+            && guide.is_complete(num_tokens)?
+        {
+            return Ok(Some(FinishReason::EndOfText));
+        }
+        Ok((num_tokens >= self.spec.max_tokens).then_some(FinishReason::MaxTokens))
+    }
+
+    /// Text as the caller shall see it, and what it cites.
+    fn cited(&mut self, text: String) -> (String, Vec<Citation>) {
+        match &mut self.spec.guide {
+            Some(guide) => guide.text(text),
+            None => (text, Vec::new()),
+        }
     }
 
     /// Reports the end.
@@ -148,6 +220,9 @@ impl Generation {
         // A stop text may become certain only with the last, incomplete character.
         let (text, late_stop) = progress.map_or_else(Default::default, |end| (end.text, end.stop));
         let reason = late_stop.map_or(reason, FinishReason::Stop);
+        // A marker that the end has cut off is no part of the answer.
+        let (text, citations) = self.cited(text);
+        citations.into_iter().for_each(|citation| self.send(Event::Citation(citation)));
         let since_arrival = |at: Option<Instant>| at.unwrap_or(self.spec.arrived) - self.spec.arrived;
         let timings = Timings {
             queued: since_arrival(self.started),

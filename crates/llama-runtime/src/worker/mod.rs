@@ -3,6 +3,8 @@
 mod command;
 mod embedding;
 mod generation;
+mod guide;
+mod masks;
 mod pins;
 mod prompt;
 mod snapshots;
@@ -14,4 +16,5 @@ mod tests;
 
 pub(crate) use command::{Command, EmbedJob, GenerateJob, PinJob, Reply};
 pub(crate) use generation::{Ends, Generation, GenerationSpec};
+pub(crate) use guide::{Forcing, Guide};
 pub(crate) use work::{Worker, WorkerParts};

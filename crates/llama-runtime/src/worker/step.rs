@@ -31,7 +31,11 @@ impl Worker {
         for span in &plan.spans {
             self.note_started(span.id, span.positions.start);
         }
-        match self.forward(&plan) {
+        // Masks and logits are computed at the same time.
+        self.lend_constraints(&plan);
+        let computed = self.forward(&plan);
+        self.take_masks();
+        match computed {
             Ok(outputs) => {
                 self.scheduler.complete(&plan.spans);
                 for (span, output) in plan.spans.iter().zip(outputs) {
@@ -41,6 +45,32 @@ impl Worker {
             Err(failure) => self.fail_step(&plan, &failure),
         }
         events::kv_usage(&self.scheduler);
+    }
+
+    /// Has the masks computed that the step's logits will need.
+    fn lend_constraints(&mut self, plan: &StepPlan) {
+        for span in plan.spans.iter().filter(|span| span.output != Output::Nothing) {
+            if !self.is_last(span) {
+                continue;
+            }
+            let Some(Work::Generate(samples)) = self.work.get_mut(&span.id) else {
+                continue;
+            };
+            for (sample_idx, sample) in samples.iter_mut().enumerate() {
+                let lent = sample.lend_constraint();
+                let masked = lent.and_then(|constraint| self.masks.lend((span.id, sample_idx), constraint));
+                masked.into_iter().for_each(|masked| sample.take_mask(masked));
+            }
+        }
+    }
+
+    /// Takes the masks that were computed meanwhile.
+    fn take_masks(&mut self) {
+        for ((id, sample_idx), masked) in self.masks.collect() {
+            if let Some(Work::Generate(samples)) = self.work.get_mut(&id) {
+                samples[sample_idx].take_mask(masked);
+            }
+        }
     }
 
     /// Computes a plan.
@@ -137,14 +167,13 @@ impl Worker {
             unreachable!("the samples have been split");
         };
         let tokens = self.scheduler.tokens(id).expect("a sequence that was computed is here");
-        match sample.advance(&row, tokens)? {
-            Verdict::Continue(token) => self.scheduler.append(id, token),
-            Verdict::End(reason, token) => {
-                if let Some(token) = token {
-                    self.scheduler.append(id, token);
-                }
-                self.finish_generation(id, 0, reason);
-            }
+        let (tokens, end) = match sample.advance(&row, tokens)? {
+            Verdict::Continue(tokens) => (tokens, None),
+            Verdict::End(reason, tokens) => (tokens, Some(reason)),
+        };
+        tokens.into_iter().for_each(|token| self.scheduler.append(id, token));
+        if let Some(reason) = end {
+            self.finish_generation(id, 0, reason);
         }
         Ok(())
     }

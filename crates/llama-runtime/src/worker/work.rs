@@ -19,6 +19,7 @@ use super::{
     Command, EmbedJob, GenerateJob, Generation, PinJob, Reply,
     embedding::{Collector, Embedding},
     generation::EarlyEnd,
+    masks::Masks,
     pins::Pins,
     prompt::PromptScores,
 };
@@ -63,6 +64,7 @@ pub(crate) struct Worker {
     not_started: BTreeMap<SequenceId, usize>,
     /// Prompts whose log-probabilities are wanted, until they are computed.
     pub(super) scores: BTreeMap<SequenceId, PromptScores>,
+    pub(super) masks: Masks,
     pub(super) pins: Pins,
     num_arrivals: u64,
     pub(super) num_waiting: Arc<AtomicUsize>,
@@ -95,6 +97,7 @@ impl Worker {
             work: BTreeMap::new(),
             not_started: BTreeMap::new(),
             scores: BTreeMap::new(),
+            masks: Masks::default(),
             pins: Pins::new(parts.engine, commands),
             num_arrivals: 0,
             num_waiting: parts.num_waiting,

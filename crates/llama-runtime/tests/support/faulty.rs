@@ -56,6 +56,9 @@ pub(crate) enum Fault {
     LosesPromptToken,
     PromptShifted,
     PromptUnasked,
+    IgnoresGrammar,
+    ForcesUncounted,
+    CitesBeside,
 }
 
 /// The engine with the fault.
@@ -106,6 +109,7 @@ impl Faulty {
             | Fault::IgnoresStopTokens
             | Fault::IgnoresMinTokens
             | Fault::LenientRules => self.spoil_rules(&mut request.rules),
+            Fault::IgnoresGrammar => request.grammar = None,
             Fault::IgnoresStops => request.stop.clear(),
             Fault::Lenient => {
                 request.max_tokens = request.max_tokens.map(|max| max.clamp(1, 4));
@@ -156,7 +160,13 @@ fn spoil_event(fault: Fault, idx: usize, event: &mut Event, stops: &[String]) {
             }
             _ => {}
         },
+        Event::Citation(citation) => {
+            if fault == Fault::CitesBeside {
+                citation.range.start += 1;
+            }
+        }
         Event::Finished(finished) => match fault {
+            Fault::ForcesUncounted => finished.usage.forced_tokens = 0,
             Fault::WrongReason => finished.reason = FinishReason::EndOfText,
             Fault::CountsOneMore => finished.usage.prompt_tokens += 1,
             Fault::NothingCached => finished.usage.cached_tokens = 0,

@@ -3,35 +3,15 @@
 //! What is promised: each `[n]` in the answer is one of the ids, and no other square bracket appears. What is not: that the chunk supports the
 //! sentence it stands in. That is for a reader, or another model, to judge.
 
+use llama_engine::{CitationGrammar, RequiredCitations};
+
 use super::GrammarError;
-
-/// Which citations an answer may and must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CitationRules {
-    /// Ids that may be cited. An answer from nothing cites nothing.
-    pub ids: Vec<u32>,
-    /// How many there must be.
-    pub required: RequiredCitations,
-}
-
-/// Where a citation must stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RequiredCitations {
-    /// Nowhere.
-    #[default]
-    None,
-    /// At least one in the answer.
-    PerAnswer,
-    /// At least one in each sentence. A sentence ends at `.`, `!` or `?`, or several of them, before white space or the end of the text; its
-    /// citations come before that.
-    PerSentence,
-}
 
 /// Text that takes no part in citations: neither brackets nor what ends a sentence.
 pub(super) const SLICE: &str = r#"[^"\\\[\].!?\x00-\x1F\x7F]+"#;
 
 /// The Lark source of the rules: one regular expression.
-pub(super) fn to_lark(rules: &CitationRules) -> Result<String, GrammarError> {
+pub(super) fn to_lark(rules: &CitationGrammar) -> Result<String, GrammarError> {
     let mut ids = rules.ids.clone();
     ids.sort_unstable();
     ids.dedup();

@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use llama_engine::Grammar;
 use llguidance::{
     Matcher, ParserFactory,
     api::{GrammarWithLexer, ParserLimits, TopLevelGrammar},
@@ -14,8 +15,7 @@ use llguidance::{
 };
 
 use super::{
-    Constraint, GrammarError, GrammarLimits, GrammarSource, GrammarVocabulary, Position, citations, gbnf,
-    json_schema,
+    Constraint, GrammarError, GrammarLimits, GrammarVocabulary, Position, citations, gbnf, json_schema,
 };
 
 /// Compiled grammars that are kept.
@@ -24,7 +24,8 @@ const MOST_CACHED: usize = 32;
 /// Compiles grammars for one vocabulary. Made once and shared: it keeps what it compiled last.
 ///
 /// ```
-/// use llama_sampling::{GrammarCompiler, GrammarLimits, GrammarSource, GrammarVocabulary, VocabularyPiece};
+/// use llama_engine::Grammar;
+/// use llama_sampling::{GrammarCompiler, GrammarLimits, GrammarVocabulary, VocabularyPiece};
 /// use std::sync::Arc;
 ///
 /// // A vocabulary of bytes, and a token that ends.
@@ -34,7 +35,7 @@ const MOST_CACHED: usize = 32;
 /// let vocabulary = GrammarVocabulary { pieces, end_tokens: vec![256], tokenize };
 ///
 /// let compiler = GrammarCompiler::new(vocabulary, GrammarLimits::default())?;
-/// let mut constraint = compiler.compile(&GrammarSource::Gbnf(r#"root ::= "yes" | "no""#.to_owned()))?;
+/// let mut constraint = compiler.compile(&Grammar::Gbnf(r#"root ::= "yes" | "no""#.to_owned()))?;
 /// assert_eq!(constraint.mask()?.tokens().collect::<Vec<_>>(), [b'n', b'y'].map(u32::from));
 /// constraint.accept(u32::from(b'n'))?;
 /// assert_eq!(constraint.forced(), [u32::from(b'o')]);
@@ -45,7 +46,7 @@ pub struct GrammarCompiler {
     factory: ParserFactory,
     limits: GrammarLimits,
     /// The most recently used last.
-    cache: Mutex<VecDeque<(GrammarSource, Constraint)>>,
+    cache: Mutex<VecDeque<(Grammar, Constraint)>>,
 }
 
 impl GrammarCompiler {
@@ -62,7 +63,7 @@ impl GrammarCompiler {
         let mut factory = factory.map_err(|error| GrammarError::Vocabulary { reason: refusal(&error) })?;
         factory.quiet();
         *factory.limits_mut() = ParserLimits {
-            max_items_in_row: 2_000,
+            max_items_in_row: limits.max_parser_row_items,
             initial_lexer_fuel: limits.max_lexer_build_work,
             step_lexer_fuel: limits.max_lexer_step_work,
             step_max_items: limits.max_parser_step_items,
@@ -78,11 +79,11 @@ impl GrammarCompiler {
     ///
     /// # Errors
     /// [`GrammarError`], which says where the grammar is wrong if it can.
-    pub fn compile(&self, source: &GrammarSource) -> Result<Constraint, GrammarError> {
+    pub fn compile(&self, source: &Grammar) -> Result<Constraint, GrammarError> {
         if let Some(constraint) = self.cached(source) {
             return Ok(constraint);
         }
-        let (found, limit) = (source.num_bytes(), self.limits.max_source_bytes);
+        let (found, limit) = (num_bytes(source), self.limits.max_source_bytes);
         if found > limit {
             return Err(GrammarError::TooLarge { what: "bytes of source", found, limit, at: None });
         }
@@ -100,7 +101,7 @@ impl GrammarCompiler {
         Ok(constraint.unshared())
     }
 
-    fn cached(&self, source: &GrammarSource) -> Option<Constraint> {
+    fn cached(&self, source: &Grammar) -> Option<Constraint> {
         let mut cache = self.lock();
         let place = cache.iter().position(|(known, _)| known == source)?;
         let entry = cache.remove(place)?;
@@ -109,26 +110,24 @@ impl GrammarCompiler {
         Some(constraint)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(GrammarSource, Constraint)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Grammar, Constraint)>> {
         // Entries are put in whole, so a panic elsewhere leaves none half made.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A grammar as the engine takes it.
-    fn translate(&self, source: &GrammarSource) -> Result<GrammarWithLexer, GrammarError> {
+    fn translate(&self, source: &Grammar) -> Result<GrammarWithLexer, GrammarError> {
         Ok(match source {
-            GrammarSource::Gbnf(text) => {
+            Grammar::Gbnf(text) => {
                 GrammarWithLexer::from_lark(gbnf::to_lark(text, &self.limits, &self.vocabulary)?)
             }
-            GrammarSource::Choice(texts) => {
+            Grammar::Choice(texts) => {
                 GrammarWithLexer::from_lark(gbnf::choice_to_lark(texts, &self.vocabulary)?)
             }
-            GrammarSource::JsonSchema(text) => {
-                GrammarWithLexer::from_json_schema(json_schema::checked(text)?)
-            }
-            GrammarSource::Regex(pattern) => GrammarWithLexer::from_regex(pattern),
-            GrammarSource::Lark(text) => GrammarWithLexer::from_lark(text.clone()),
-            GrammarSource::Citations(rules) => GrammarWithLexer::from_lark(citations::to_lark(rules)?),
+            Grammar::JsonSchema(text) => GrammarWithLexer::from_json_schema(json_schema::checked(text)?),
+            Grammar::Regex(pattern) => GrammarWithLexer::from_regex(pattern),
+            Grammar::Lark(text) => GrammarWithLexer::from_lark(text.clone()),
+            Grammar::Citations(rules) => GrammarWithLexer::from_lark(citations::to_lark(rules)?),
         })
     }
 }
@@ -136,6 +135,17 @@ impl GrammarCompiler {
 impl fmt::Debug for GrammarCompiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GrammarCompiler").field("vocabulary", &self.vocabulary).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of what was written.
+fn num_bytes(source: &Grammar) -> usize {
+    match source {
+        Grammar::Gbnf(text) | Grammar::JsonSchema(text) | Grammar::Regex(text) | Grammar::Lark(text) => {
+            text.len()
+        }
+        Grammar::Choice(texts) => texts.iter().map(String::len).sum(),
+        Grammar::Citations(rules) => rules.ids.len() * size_of::<u32>(),
     }
 }
 

@@ -21,6 +21,9 @@ pub struct GrammarLimits {
     pub max_lexer_build_work: u64,
     /// Work units of the lexer in one mask (about 14 thousand a millisecond).
     pub max_lexer_step_work: u64,
+    /// Parser items for one byte of the text: what it can be at this place. In an ambiguous grammar they grow with the text, and the time for
+    /// a token with their square.
+    pub max_parser_row_items: usize,
     /// Parser items in one mask (about 20 thousand a millisecond).
     pub max_parser_step_items: usize,
     /// States of the lexer over a whole text, one to two kilobytes each.
@@ -37,9 +40,10 @@ impl Default for GrammarLimits {
             max_repetitions: 100_000,
             max_analysis_steps: 20_000_000,
             max_symbols: 500_000,
-            max_lexer_build_work: 5_000_000,
-            max_lexer_step_work: 2_000_000,
-            max_parser_step_items: 500_000,
+            max_lexer_build_work: 1_000_000,
+            max_lexer_step_work: 200_000,
+            max_parser_row_items: 2_000,
+            max_parser_step_items: 50_000,
             max_lexer_states: 250_000,
         }
     }

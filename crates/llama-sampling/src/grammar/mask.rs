@@ -1,6 +1,9 @@
 //! Which tokens may come next.
 
+use candle_core::Tensor;
 use llguidance::toktrie::SimpleVob;
+
+use crate::{SamplingError, row::map_row};
 
 /// One bit for each token of the vocabulary.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +27,17 @@ impl TokenMask {
     /// The tokens that may come next, rising.
     pub fn tokens(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter()
+    }
+
+    /// Logits with all other tokens ruled out.
+    ///
+    /// # Shapes
+    /// `logits`: `[v]` in f32; result: the same.
+    ///
+    /// # Errors
+    /// Candle's, and [`SamplingError::NotFinite`] for broken logits, which a mask would hide.
+    pub fn masked(&self, logits: &Tensor) -> Result<Tensor, SamplingError> {
+        map_row(logits, |row| self.apply(row))
     }
 
     /// Rules out all others: their logits become minus infinity, and those beyond the vocabulary too.

@@ -4,9 +4,9 @@
 
 use std::{path::Path, sync::Arc};
 
+use llama_engine::Grammar;
 use llama_sampling::{
-    Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarSource, GrammarVocabulary,
-    VocabularyPiece,
+    Constraint, GrammarCompiler, GrammarError, GrammarLimits, GrammarVocabulary, VocabularyPiece,
 };
 use llama_tokenizer::{AddSpecial, ParseSpecial, Tokenizer};
 
@@ -48,7 +48,7 @@ pub(crate) fn bytes_compiler() -> GrammarCompiler {
 }
 
 pub(crate) fn gbnf(source: &str) -> Result<Constraint, GrammarError> {
-    bytes_compiler().compile(&GrammarSource::Gbnf(source.to_owned()))
+    bytes_compiler().compile(&Grammar::Gbnf(source.to_owned()))
 }
 
 /// Whether a text, byte by byte, is a whole one of the grammar's. Checks that mask and acceptance agree.

@@ -135,6 +135,7 @@ impl Client {
                 let late = is_late.then(|| Instant::now() + Duration::from_micros(random.below(2000) as u64));
                 let generation = Generation::new(GenerationSpec {
                     sampler: Sampler::new(&Sampling::default(), &Resolved::default()).unwrap(),
+                    guide: None,
                     text: AnswerText::new(BARD.tokenizer.stream_decoder(DecodeSpecial::Skip), Vec::new(), 0),
                     max_tokens,
                     ends: Ends::default(),
@@ -255,6 +256,7 @@ impl Sample {
                     assert!(self.scored.is_none(), "a token before the prompt");
                     self.heard.push(token.id);
                 }
+                Ok(Event::Citation(citation)) => panic!("nobody asked for {citation:?}"),
                 Ok(Event::Finished(end)) => {
                     self.has_ended = true;
                     let sequence = [prompt, &self.heard].concat();
