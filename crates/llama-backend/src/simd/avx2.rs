@@ -125,6 +125,12 @@ impl Simd for Avx2 {
         intrinsic!(_mm_cvtss_f32(one))
     }
     #[inline(always)]
+    fn load_bytes(self, from: &[u8; 4 * LANES]) -> Self::F32s {
+        let low = intrinsic!(_mm256_loadu_ps(from[..32].as_ptr().cast()));
+        let high = intrinsic!(_mm256_loadu_ps(from[32..].as_ptr().cast()));
+        [low, high]
+    }
+    #[inline(always)]
     fn widen_f16(self, bits: u16) -> f32 {
         let half = intrinsic!(_mm_cvtsi32_si128(i32::from(bits)));
         let wide = intrinsic!(_mm_cvtph_ps(half));

@@ -100,6 +100,43 @@ impl Simd for Avx512 {
         let one = intrinsic!(_mm_add_ss(two, high));
         intrinsic!(_mm_cvtss_f32(one))
     }
+    /// Halves of two vectors are added at a time, so that each level of the tree takes half the instructions of the
+    /// one before.
+    #[inline(always)]
+    fn sums(self, values: [__m512; LANES]) -> __m512 {
+        // The low halves of two vectors in one register, their high halves in the other; then quarters, pairs, lanes.
+        let mut eights = [values[0]; 8];
+        for i in 0..8 {
+            let (a, b) = (values[i], values[i + 8]);
+            let low = intrinsic!(_mm512_shuffle_f32x4::<0b01_00_01_00>(a, b));
+            let high = intrinsic!(_mm512_shuffle_f32x4::<0b11_10_11_10>(a, b));
+            eights[i] = intrinsic!(_mm512_add_ps(low, high));
+        }
+        let mut fours = [values[0]; 4];
+        for i in 0..4 {
+            let (a, b) = (eights[i], eights[i + 4]);
+            let low = intrinsic!(_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b));
+            let high = intrinsic!(_mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
+            fours[i] = intrinsic!(_mm512_add_ps(low, high));
+        }
+        let mut twos = [values[0]; 2];
+        for i in 0..2 {
+            let (a, b) = (fours[i], fours[i + 2]);
+            let low = intrinsic!(_mm512_shuffle_ps::<0b01_00_01_00>(a, b));
+            let high = intrinsic!(_mm512_shuffle_ps::<0b11_10_11_10>(a, b));
+            twos[i] = intrinsic!(_mm512_add_ps(low, high));
+        }
+        let low = intrinsic!(_mm512_shuffle_ps::<0b10_00_10_00>(twos[0], twos[1]));
+        let high = intrinsic!(_mm512_shuffle_ps::<0b11_01_11_01>(twos[0], twos[1]));
+        let ones = intrinsic!(_mm512_add_ps(low, high));
+        // Where the sum of vector i is by now.
+        let places = intrinsic!(_mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15));
+        intrinsic!(_mm512_permutexvar_ps(places, ones))
+    }
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; 4 * LANES]) -> __m512 {
+        intrinsic!(_mm512_loadu_ps(from.as_ptr().cast()))
+    }
     #[inline(always)]
     fn widen_f16(self, bits: u16) -> f32 {
         let half = intrinsic!(_mm_cvtsi32_si128(i32::from(bits)));

@@ -98,6 +98,17 @@ mod tests {
             let total = exp_in_place(simd, &mut values, 1.5);
             axpy(simd, 0.3, self.1, &mut values);
             values.extend([product, total]);
+            values.resize(values.len().next_multiple_of(LANES), 0.0);
+            let mut vectors = [simd.splat(0.25); LANES];
+            for (vector, chunk) in vectors.iter_mut().zip(values.as_chunks::<LANES>().0) {
+                *vector = simd.load_bytes(bytemuck::cast_ref(chunk));
+            }
+            let mut sums = [0.0; LANES];
+            simd.store(simd.sums(vectors), &mut sums);
+            for (sum, vector) in sums.iter().zip(vectors) {
+                assert_eq!(sum.to_bits(), simd.sum(vector).to_bits());
+            }
+            values.extend(sums);
             values
         }
     }

@@ -52,6 +52,24 @@ pub trait Simd: Copy + Send + Sync {
     fn pow2(self, n: Self::F32s) -> Self::F32s;
     /// Sum of the lanes by the tree 8, 4, 2, 1.
     fn sum(self, value: Self::F32s) -> f32;
+    /// Sum of each vector's lanes by that tree, in the lane of the vector's number.
+    #[inline(always)]
+    fn sums(self, values: [Self::F32s; LANES]) -> Self::F32s {
+        let mut sums = [0.0; LANES];
+        for i in 0..LANES {
+            sums[i] = self.sum(values[i]);
+        }
+        self.load(&sums)
+    }
+    /// Sixteen f32 values, little-endian, at any address.
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8; 4 * LANES]) -> Self::F32s {
+        let mut values = [0.0; LANES];
+        for (value, bytes) in values.iter_mut().zip(from.as_chunks().0) {
+            *value = f32::from_le_bytes(*bytes);
+        }
+        self.load(&values)
+    }
     /// One f16 value, given as its bits.
     fn widen_f16(self, bits: u16) -> f32;
     /// All lanes one f16 value, given as its bits.

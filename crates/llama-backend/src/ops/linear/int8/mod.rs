@@ -32,16 +32,9 @@ use self::{
 };
 use crate::{
     parallel::TileMut,
-    simd::{ByteLanes, LANES},
+    simd::ByteLanes,
     weight::{MappedTensor, WeightDtype},
 };
-
-/// Output columns of one task: a few tasks a thread, so that threads end together, and no more, because a task's first
-/// rows are not yet in a cache.
-pub(super) fn task_cols(num_cols: usize, num_threads: usize) -> usize {
-    const TASKS_PER_THREAD: usize = 4;
-    num_cols.div_ceil(TASKS_PER_THREAD * num_threads).next_multiple_of(2 * LANES)
-}
 
 /// Computes the tile's columns from `first_col` on with rows `weight_rows` of a quantised weight.
 #[inline(always)]
