@@ -84,21 +84,37 @@ pub(super) fn outer_products<S: ByteLanes, const M: usize>(
     let (inputs, _) = inputs.as_chunks::<TILE_ROWS>();
     let (panel, _) = panel.as_chunks::<PANEL_VECTORS>();
     let num_chunks = panel.len() / LANES;
-    let mut sums = [[simd.splat(0.0); PANEL_VECTORS]; M];
-    for (n, lane) in LANE_ORDER.into_iter().enumerate() {
-        let at = lane * num_chunks;
-        sums = lane_sums::<S, M>(simd, (&inputs[at..at + num_chunks], first), &panel[at..at + num_chunks]);
+    let (last, others) = (LANE_ORDER[LANES - 1], &LANE_ORDER[..LANES - 1]);
+    for (n, lane) in others.iter().enumerate() {
+        let range = lane * num_chunks..(lane + 1) * num_chunks;
+        let sums = lane_sums::<S, M>(simd, (&inputs[range.clone()], first), &panel[range]);
         // As many levels of the tree are complete as n has ones at its end.
         let num_complete = n.trailing_ones() as usize;
-        for level in &pending[..num_complete] {
-            for i in 0..M {
-                for j in 0..PANEL_VECTORS {
-                    sums[i][j] = simd.add(level[i][j], sums[i][j]);
-                }
+        let sums = add_levels::<S, M>(simd, &pending[..num_complete], sums);
+        // One by one: assigned as a whole, the sums would go through memory twice.
+        for i in 0..M {
+            for j in 0..PANEL_VECTORS {
+                pending[num_complete][i][j] = sums[i][j];
             }
         }
-        if let Some(level) = pending.get_mut(num_complete) {
-            *level = sums;
+    }
+    let range = last * num_chunks..(last + 1) * num_chunks;
+    let sums = lane_sums::<S, M>(simd, (&inputs[range.clone()], first), &panel[range]);
+    add_levels::<S, M>(simd, pending, sums)
+}
+
+/// Adds sums to those of complete levels, the lowest first.
+#[inline(always)]
+fn add_levels<S: Simd, const M: usize>(
+    simd: S,
+    levels: &[[[S::F32s; PANEL_VECTORS]; M]],
+    mut sums: [[S::F32s; PANEL_VECTORS]; M],
+) -> [[S::F32s; PANEL_VECTORS]; M] {
+    for level in levels {
+        for i in 0..M {
+            for j in 0..PANEL_VECTORS {
+                sums[i][j] = simd.add(level[i][j], sums[i][j]);
+            }
         }
     }
     sums
