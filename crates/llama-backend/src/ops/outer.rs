@@ -42,6 +42,32 @@ pub(super) fn pack_row(row: &[f32], row_in_tile: usize, tile: &mut [f32]) {
     }
 }
 
+/// Puts sixteen rows of inputs into a tile, or as many of them as it holds: the bytes of f32 rows.
+///
+/// # Shapes
+/// As in [`pack_row`].
+#[inline(always)]
+pub(super) fn pack_rows<S: ByteLanes>(simd: S, rows: SixteenRows<'_>, tile: &mut [f32]) {
+    let num_chunks = rows.row_bytes() / LANE_BYTES;
+    for chunk_idx in 0..num_chunks {
+        for quarter in 0..LANES / 4 {
+            let columns = simd.transpose(rows, chunk_idx * LANE_BYTES + quarter * 16);
+            for (i, column) in columns.into_iter().enumerate() {
+                let at = ((quarter * 4 + i) * num_chunks + chunk_idx) * TILE_ROWS;
+                // What is too much is overwritten by the next chunk, unless there is none.
+                match tile[at..].first_chunk_mut::<LANES>() {
+                    Some(to) if chunk_idx + 1 < num_chunks => simd.store_i32s(column, bytemuck::cast_mut(to)),
+                    _ => {
+                        let mut values = [0.0f32; LANES];
+                        simd.store_i32s(column, bytemuck::cast_mut(&mut values));
+                        tile[at..at + TILE_ROWS].copy_from_slice(&values[..TILE_ROWS]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Puts sixteen columns, which lie in memory as rows of f32, into a panel.
 ///
 /// # Shapes

@@ -4,4 +4,4 @@ mod pool;
 mod tiles;
 
 pub use pool::Pool;
-pub use tiles::{TileMut, for_each_tile};
+pub use tiles::{TileMut, for_each_tile, new_matrix};

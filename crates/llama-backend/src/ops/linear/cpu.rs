@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ops::rows::Rows,
-    parallel::{Pool, TileMut, for_each_tile},
+    parallel::{Pool, TileMut, new_matrix},
     simd::{ByteLanes, Kernel, LANES, Simd, dispatch},
     weight::{MappedTensor, decode_row_with},
 };
@@ -50,7 +50,6 @@ impl CustomOp1 for LinearCpu<'_> {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = Rows::new("linear", storage, layout)?;
         let (t, n) = (x.len(), self.0.out_features);
-        let mut y = vec![0.0; t * n];
         let pool = Pool::global();
         let (mut blocks, mut values) = (INPUT.take(), PACKED.take());
         let quantized = self.0.is_int8().then(|| QuantizedRows::new(&x, &mut blocks));
@@ -59,7 +58,7 @@ impl CustomOp1 for LinearCpu<'_> {
             (None, Some(_)) => outer::TASK_COLS,
             _ => task_cols(n, pool.num_threads()),
         };
-        for_each_tile(pool, &mut y, (t, n), (t, task_cols), &|tile| {
+        let y = new_matrix(pool, (t, n), (t, task_cols), &|tile| {
             dispatch(LinearTile { layer: self.0, x: &x, quantized, packed, tile });
         });
         INPUT.set(blocks);

@@ -76,9 +76,6 @@ pub(super) fn weight_tile<S: ByteLanes>(
     panel: &mut Vec<f32>,
 ) {
     let row_bytes = weight.row_bytes();
-    if row_bytes == 0 {
-        return;
-    }
     let rows = &weight.bytes()[weight_rows.start * row_bytes..weight_rows.end * row_bytes];
     let place = Place { rows, tile, first_col };
     match weight.dtype() {

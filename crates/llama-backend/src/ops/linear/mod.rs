@@ -89,10 +89,10 @@ impl Linear {
 /// `x`: `[t, k]`; result: `[t, n]`, the parts' columns side by side.
 ///
 /// # Errors
-/// Candle's, for shapes that do not fit.
+/// [`BackendError::Argument`] for inputs of another size than the weights take, or of none; Candle's otherwise.
 pub fn linear(x: &Tensor, layer: &Linear, kernels: Kernels) -> Result<Tensor, BackendError> {
     let (_t, k) = x.dims2()?;
-    if k != layer.in_features {
+    if k != layer.in_features || k == 0 {
         return Err(BackendError::Argument {
             op: "linear",
             reason: format!("input has {k} features, the weights take {}", layer.in_features),
@@ -208,6 +208,8 @@ pub(crate) mod tests {
         let error = linear(&input(2, 9), &layer, Kernels::Native).unwrap_err();
         assert_eq!(error.to_string(), "linear: input has 9 features, the weights take 8");
         assert!(Linear::new(Vec::new()).is_err());
+        let empty = Linear::from_weight(weight(WeightDtype::F32, 4, 0));
+        assert!(linear(&input(2, 0), &empty, Kernels::Native).is_err());
     }
 
     proptest! {

@@ -6,12 +6,12 @@ use crate::{
     ops::{
         outer::{
             Aligned, FEWER_ROWS, PANEL_COLS, PANEL_VECTORS, Pending, TILE_ROWS, outer_products, pack_columns,
-            pack_row, pending,
+            pack_row, pack_rows, pending,
         },
         rows::Rows,
     },
     parallel::{Pool, TileMut, for_each_tile},
-    simd::{ByteLanes, LANES, SixteenRows},
+    simd::{ByteLanes, Kernel, LANES, SixteenRows, dispatch},
     weight::{MappedTensor, WeightDtype, decode_row_with},
 };
 
@@ -56,6 +56,10 @@ impl<'a> PackedRows<'a> {
         for_each_tile(Pool::global(), values, (num_tiles, tile_len), (1, tile_len), &|mut tile| {
             let first_row = tile.rows.start * TILE_ROWS;
             let packed = tile.row_mut(0);
+            let sixteen = first_row * width..(first_row + LANES) * width;
+            if let Some(rows) = x.contiguous().and_then(|values| values.get(sixteen)) {
+                return dispatch(PackRows { rows, packed });
+            }
             if first_row + TILE_ROWS > num_rows {
                 packed.fill(0.0);
             }
@@ -64,6 +68,21 @@ impl<'a> PackedRows<'a> {
             }
         });
         Some(Self { values, num_rows, width })
+    }
+}
+
+struct PackRows<'a> {
+    /// `[16, k]`
+    rows: &'a [f32],
+    packed: &'a mut [f32],
+}
+
+impl Kernel for PackRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: ByteLanes>(self, simd: S) {
+        let row_bytes = size_of_val(self.rows) / LANES;
+        pack_rows(simd, SixteenRows::new(bytemuck::cast_slice(self.rows), row_bytes), self.packed);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ops::rows::Rows,
-    parallel::{Pool, TileMut, for_each_tile},
+    parallel::{Pool, TileMut, new_matrix},
     simd::{ByteLanes, Kernel, LANES, Simd, axpy, dispatch, dot, exp, exp_in_place},
 };
 
@@ -61,15 +61,13 @@ impl CustomOp3 for PagedAttentionCpu<'_> {
             scope: self.scope,
             heads: (h, g, d),
         };
-        let mut y = vec![0.0; t * h * d];
         let num_threads = Pool::global().num_threads();
         if t * g < FEW_TASKS * num_threads {
-            by_chunk(&problem, &mut y);
-            return Ok((CpuStorage::F32(y), Shape::from((t, h, d))));
+            return Ok((CpuStorage::F32(by_chunk(&problem, t)), Shape::from((t, h, d))));
         }
         // A task is one KV head with all its query heads, for a few rows when there are many.
         let task_rows = t.div_ceil(4 * num_threads).clamp(1, 16);
-        for_each_tile(Pool::global(), &mut y, (t, h * d), (task_rows, h / g * d), &|tile| {
+        let y = new_matrix(Pool::global(), (t, h * d), (task_rows, h / g * d), &|tile| {
             dispatch(AttentionTile { problem: &problem, tile });
         });
         Ok((CpuStorage::F32(y), Shape::from((t, h, d))))
@@ -171,7 +169,7 @@ fn attend_row<S: ByteLanes>(simd: S, problem: &Problem<'_>, row: &Row, y: &mut [
 }
 
 /// Few rows over long contexts, as in decoding: chunks are reduced by all threads, then merged in order.
-fn by_chunk(problem: &Problem<'_>, y: &mut [f32]) {
+fn by_chunk(problem: &Problem<'_>, t: usize) -> Vec<f32> {
     let (h, g, d) = problem.heads;
     let num_heads = h / g;
     let mut items = Vec::new();
@@ -184,11 +182,11 @@ fn by_chunk(problem: &Problem<'_>, y: &mut [f32]) {
         }
     }
     let width = ChunkResult::width(num_heads, d);
-    let mut results = vec![0.0; items.len() * width];
-    for_each_tile(Pool::global(), &mut results, (items.len(), width), (1, width), &|tile| {
+    let results = new_matrix(Pool::global(), (items.len(), width), (1, width), &|tile| {
         let (row, chunk) = &items[tile.rows.start];
         dispatch(ChunkTask { problem, row: *row, chunk: chunk.clone(), tile });
     });
+    let mut y = vec![0.0; t * h * d];
     let mut merged = Merged::new(num_heads, d);
     for (i, ((row, _), result)) in items.iter().zip(results.chunks_exact(width)).enumerate() {
         dispatch(MergeTask { merged: &mut merged, result: ChunkResult { values: result, num_heads } });
@@ -198,6 +196,7 @@ fn by_chunk(problem: &Problem<'_>, y: &mut [f32]) {
             merged.clear(num_heads, d);
         }
     }
+    y
 }
 
 struct ChunkTask<'a> {

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape};
 
 use crate::{
     ops::rows::Rows,
-    parallel::{Pool, TileMut, for_each_tile},
+    parallel::{Pool, TileMut, new_matrix},
     simd::{Kernel, Simd, dispatch},
 };
 
@@ -27,8 +27,7 @@ impl CustomOp2 for ResidualCpu {
     ) -> Result<(CpuStorage, Shape)> {
         let (t, e) = x_layout.shape().dims2()?;
         let (x, y) = (Rows::new("residual", x, x_layout)?, Rows::new("residual", y, y_layout)?);
-        let mut sum = vec![0.0; t * e];
-        for_each_tile(Pool::global(), &mut sum, (t, e), (TASK_ROWS, e), &|tile| {
+        let sum = new_matrix(Pool::global(), (t, e), (TASK_ROWS, e), &|tile| {
             dispatch(SumTile { x: &x, y: &y, tile });
         });
         Ok((CpuStorage::F32(sum), x_layout.shape().clone()))

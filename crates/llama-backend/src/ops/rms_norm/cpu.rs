@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 use super::RmsNorm;
 use crate::{
     ops::rows::Rows,
-    parallel::{Pool, TileMut, for_each_tile},
+    parallel::{Pool, TileMut, new_matrix},
     simd::{Kernel, Simd, dispatch, dot},
     weight::decode_row,
 };
@@ -26,8 +26,7 @@ impl CustomOp1 for RmsNormCpu<'_> {
         let mapped = self.0.weight.mapped();
         let mut weight = vec![0.0; width];
         decode_row(mapped.dtype(), mapped.bytes(), &mut weight);
-        let mut y = vec![0.0; num_rows * width];
-        for_each_tile(Pool::global(), &mut y, (num_rows, width), (TASK_ROWS, width), &|tile| {
+        let y = new_matrix(Pool::global(), (num_rows, width), (TASK_ROWS, width), &|tile| {
             dispatch(NormTile { x: &x, weight: &weight, eps: self.0.eps, tile });
         });
         Ok((CpuStorage::F32(y), layout.shape().clone()))

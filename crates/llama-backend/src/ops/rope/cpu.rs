@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
 use super::RopeLayout;
 use crate::{
     ops::rows::Rows,
-    parallel::{Pool, TileMut, for_each_tile},
+    parallel::{Pool, TileMut, new_matrix},
     simd::{Kernel, Simd, dispatch},
 };
 
@@ -33,8 +33,7 @@ impl CustomOp3 for RopeCpu {
         let (_t, h, d) = x_layout.shape().dims3()?;
         let x = Rows::new("rope", x, x_layout)?;
         let angles = (Rows::new("rope", cos, cos_layout)?, Rows::new("rope", sin, sin_layout)?);
-        let mut y = vec![0.0; x.len() * d];
-        for_each_tile(Pool::global(), &mut y, (x.len(), d), (TASK_ROWS, d), &|tile| {
+        let y = new_matrix(Pool::global(), (x.len(), d), (TASK_ROWS, d), &|tile| {
             dispatch(RopeTile { x: &x, angles: &angles, num_heads: h, layout: self.layout, tile });
         });
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 
 use crate::{
     ops::rows::Rows,
-    parallel::{Pool, TileMut, for_each_tile},
+    parallel::{Pool, TileMut, new_matrix},
     simd::{Kernel, LANES, Simd, dispatch, exp, pad},
 };
 
@@ -22,8 +22,7 @@ impl CustomOp1 for SwiGluCpu {
         let (t, width) = layout.shape().dims2()?;
         let f = width / 2;
         let gate_up = Rows::new("swiglu", storage, layout)?;
-        let mut y = vec![0.0; t * f];
-        for_each_tile(Pool::global(), &mut y, (t, f), (4, TASK_COLS), &|tile| {
+        let y = new_matrix(Pool::global(), (t, f), (4, TASK_COLS), &|tile| {
             dispatch(SwiGluTile { gate_up: &gate_up, tile });
         });
         Ok((CpuStorage::F32(y), Shape::from((t, f))))
