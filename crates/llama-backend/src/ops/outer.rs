@@ -15,7 +15,8 @@ pub(super) const PANEL_COLS: usize = PANEL_VECTORS * LANES;
 pub(super) const TILE_ROWS: usize = 12;
 /// Rows of a tile that are in registers at once, where there are fewer of those.
 pub(super) const FEWER_ROWS: usize = 3;
-/// The order in which lanes are summed, so that two neighbours are to be added, then two neighbouring pairs, and so on.
+/// The order in which lanes are summed, so that two neighbours are to be added, then two neighbouring pairs, and so on:
+/// the lane's bits reversed. Tiles and panels hold lanes in this order, so that they are read from end to end.
 const LANE_ORDER: [usize; LANES] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
 const TREE_DEPTH: usize = 4;
 
@@ -37,7 +38,7 @@ pub(super) fn pack_row(row: &[f32], row_in_tile: usize, tile: &mut [f32]) {
     for (chunk_idx, chunk) in row.iter().enumerate() {
         let at = chunk_idx * TILE_ROWS + row_in_tile;
         for (lane, &value) in chunk.iter().enumerate() {
-            tile[lane * row.len() * TILE_ROWS + at] = value;
+            tile[LANE_ORDER[lane] * row.len() * TILE_ROWS + at] = value;
         }
     }
 }
@@ -53,7 +54,8 @@ pub(super) fn pack_rows<S: ByteLanes>(simd: S, rows: SixteenRows<'_>, tile: &mut
         for quarter in 0..LANES / 4 {
             let columns = simd.transpose(rows, chunk_idx * LANE_BYTES + quarter * 16);
             for (i, column) in columns.into_iter().enumerate() {
-                let at = ((quarter * 4 + i) * num_chunks + chunk_idx) * TILE_ROWS;
+                let place = LANE_ORDER[quarter * 4 + i];
+                let at = (place * num_chunks + chunk_idx) * TILE_ROWS;
                 // What is too much is overwritten by the next chunk, unless there is none.
                 match tile[at..].first_chunk_mut::<LANES>() {
                     Some(to) if chunk_idx + 1 < num_chunks => simd.store_i32s(column, bytemuck::cast_mut(to)),
@@ -84,8 +86,8 @@ pub(super) fn pack_columns<S: ByteLanes>(
         for quarter in 0..LANES / 4 {
             let columns = simd.transpose(rows, chunk_idx * LANE_BYTES + quarter * 16);
             for (i, column) in columns.into_iter().enumerate() {
-                let lane = quarter * 4 + i;
-                let at = (lane * num_chunks + chunk_idx) * PANEL_VECTORS + vector_idx;
+                let place = LANE_ORDER[quarter * 4 + i];
+                let at = (place * num_chunks + chunk_idx) * PANEL_VECTORS + vector_idx;
                 simd.store_i32s(column, bytemuck::cast_mut(&mut panel[at].0));
             }
         }
@@ -110,9 +112,8 @@ pub(super) fn outer_products<S: ByteLanes, const M: usize>(
     let (inputs, _) = inputs.as_chunks::<TILE_ROWS>();
     let (panel, _) = panel.as_chunks::<PANEL_VECTORS>();
     let num_chunks = panel.len() / LANES;
-    let (last, others) = (LANE_ORDER[LANES - 1], &LANE_ORDER[..LANES - 1]);
-    for (n, lane) in others.iter().enumerate() {
-        let range = lane * num_chunks..(lane + 1) * num_chunks;
+    for n in 0..LANES - 1 {
+        let range = n * num_chunks..(n + 1) * num_chunks;
         let sums = lane_sums::<S, M>(simd, (&inputs[range.clone()], first), &panel[range]);
         // As many levels of the tree are complete as n has ones at its end.
         let num_complete = n.trailing_ones() as usize;
@@ -124,7 +125,7 @@ pub(super) fn outer_products<S: ByteLanes, const M: usize>(
             }
         }
     }
-    let range = last * num_chunks..(last + 1) * num_chunks;
+    let range = (LANES - 1) * num_chunks..LANES * num_chunks;
     let sums = lane_sums::<S, M>(simd, (&inputs[range.clone()], first), &panel[range]);
     add_levels::<S, M>(simd, pending, sums)
 }

@@ -168,11 +168,20 @@ fn product<S: ByteLanes, const M: usize>(
     (tile, rows, cols): (&mut TileMut<'_>, Range<usize>, Range<usize>),
 ) {
     for first in (0..rows.len()).step_by(M) {
+        for row in rows.start + first..rows.end.min(rows.start + first + M) {
+            simd.prefetch(bytemuck::cast_slice(&tile.row_mut(row)[cols.clone()]));
+        }
         let sums = outer_products::<S, M>(simd, (inputs, first), panel, pending);
         for (i, sums) in sums.iter().enumerate().take(rows.len() - first) {
             let row = &mut tile.row_mut(rows.start + first + i)[cols.clone()];
             let (vectors, tail) = row.as_chunks_mut::<LANES>();
-            for j in 0..vectors.len().min(PANEL_VECTORS) {
+            if let Some(vectors) = vectors.first_chunk_mut::<PANEL_VECTORS>() {
+                for j in 0..PANEL_VECTORS {
+                    simd.store(sums[j], &mut vectors[j]);
+                }
+                continue;
+            }
+            for j in 0..vectors.len() {
                 simd.store(sums[j], &mut vectors[j]);
             }
             if !tail.is_empty() {
