@@ -17,6 +17,8 @@ use crate::{
 
 /// Fewer rows do not outweigh the rearrangement of the weights.
 pub(super) const FEWEST_ROWS: usize = 16;
+/// If no more rows than this are left, less is multiplied than a full tile. With two times four it would take longer.
+const LAST_ROWS: usize = 4;
 /// Output columns of one task: those of one panel.
 pub(super) const TASK_COLS: usize = PANEL_COLS;
 
@@ -122,8 +124,12 @@ fn weight_tile_of<S: ByteLanes, const M: usize>(
             let first_row = tile_idx * TILE_ROWS;
             let num_rows = TILE_ROWS.min(x.num_rows - first_row);
             let cols = first_col..first_col + panel_rows.len();
-            let place = (&mut *tile, first_row..first_row + num_rows, cols);
-            product(simd, inputs, panel, &mut pending, place);
+            let rows = first_row..first_row + num_rows;
+            if num_rows <= LAST_ROWS && M > LAST_ROWS {
+                simd.call(LastTile { inputs, panel, tile: &mut *tile, rows, cols });
+            } else {
+                product::<S, M>(simd, inputs, panel, &mut pending, (&mut *tile, rows, cols));
+            }
         }
     }
 }
@@ -168,27 +174,60 @@ fn product<S: ByteLanes, const M: usize>(
     (tile, rows, cols): (&mut TileMut<'_>, Range<usize>, Range<usize>),
 ) {
     for first in (0..rows.len()).step_by(M) {
-        for row in rows.start + first..rows.end.min(rows.start + first + M) {
-            simd.prefetch(bytemuck::cast_slice(&tile.row_mut(row)[cols.clone()]));
-        }
-        let sums = outer_products::<S, M>(simd, (inputs, first), panel, pending);
-        for (i, sums) in sums.iter().enumerate().take(rows.len() - first) {
-            let row = &mut tile.row_mut(rows.start + first + i)[cols.clone()];
-            let (vectors, tail) = row.as_chunks_mut::<LANES>();
-            if let Some(vectors) = vectors.first_chunk_mut::<PANEL_VECTORS>() {
-                for j in 0..PANEL_VECTORS {
-                    simd.store(sums[j], &mut vectors[j]);
-                }
-                continue;
-            }
-            for j in 0..vectors.len() {
+        let rows = rows.start + first..rows.end;
+        rows_product::<S, M>(simd, (inputs, first), panel, pending, (&mut *tile, rows, cols.clone()));
+    }
+}
+
+/// Multiplies a tile of [`LAST_ROWS`] or fewer.
+struct LastTile<'a, 'b> {
+    inputs: &'a [f32],
+    panel: &'a [Aligned],
+    tile: &'a mut TileMut<'b>,
+    rows: Range<usize>,
+    cols: Range<usize>,
+}
+
+impl Kernel for LastTile<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: ByteLanes>(self, simd: S) {
+        let Self { inputs, panel, tile, rows, cols } = self;
+        let mut pending = pending::<S, LAST_ROWS>(simd);
+        product(simd, inputs, panel, &mut pending, (tile, rows, cols));
+    }
+}
+
+/// Multiplies `M` rows from `first` on, and writes those of `rows` that they are.
+#[inline(always)]
+fn rows_product<S: ByteLanes, const M: usize>(
+    simd: S,
+    (inputs, first): (&[f32], usize),
+    panel: &[Aligned],
+    pending: &mut Pending<S, M>,
+    (tile, rows, cols): (&mut TileMut<'_>, Range<usize>, Range<usize>),
+) {
+    let rows = rows.start..rows.end.min(rows.start + M);
+    for row in rows.clone() {
+        simd.prefetch(bytemuck::cast_slice(&tile.row_mut(row)[cols.clone()]));
+    }
+    let sums = outer_products::<S, M>(simd, (inputs, first), panel, pending);
+    for (i, sums) in sums.iter().enumerate().take(rows.len()) {
+        let row = &mut tile.row_mut(rows.start + i)[cols.clone()];
+        let (vectors, tail) = row.as_chunks_mut::<LANES>();
+        if let Some(vectors) = vectors.first_chunk_mut::<PANEL_VECTORS>() {
+            for j in 0..PANEL_VECTORS {
                 simd.store(sums[j], &mut vectors[j]);
             }
-            if !tail.is_empty() {
-                let mut padded = [0.0; LANES];
-                simd.store(sums[vectors.len()], &mut padded);
-                tail.copy_from_slice(&padded[..tail.len()]);
-            }
+            continue;
+        }
+        for j in 0..vectors.len() {
+            simd.store(sums[j], &mut vectors[j]);
+        }
+        if !tail.is_empty() {
+            let mut padded = [0.0; LANES];
+            simd.store(sums[vectors.len()], &mut padded);
+            tail.copy_from_slice(&padded[..tail.len()]);
         }
     }
 }

@@ -66,7 +66,7 @@ impl CustomOp3 for PagedAttentionCpu<'_> {
             return Ok((CpuStorage::F32(by_chunk(&problem, t)), Shape::from((t, h, d))));
         }
         // A task is one KV head with all its query heads, for a few rows when there are many.
-        let task_rows = t.div_ceil(4 * num_threads).clamp(1, 16);
+        let task_rows = t.div_ceil(4 * num_threads).clamp(1, 32);
         let y = new_matrix(Pool::global(), (t, h * d), (task_rows, h / g * d), &|tile| {
             dispatch(AttentionTile { problem: &problem, tile });
         });
