@@ -3,7 +3,11 @@
 //! instructions for it. `cargo xtask compare` divides by these.
 
 use clap::Parser;
-use llama_rs::backend::{parallel::Pool, roofline::Roofline, simd::Isa};
+use llama_rs::backend::{
+    parallel::{Affinity, Pool},
+    roofline::Roofline,
+    simd::Isa,
+};
 
 /// Measure memory bandwidth and peak arithmetic
 #[derive(Parser)]
@@ -11,17 +15,22 @@ struct Options {
     /// As many as the machine has, if absent
     #[arg(long)]
     threads: Option<usize>,
+    /// Processors to pin threads to, as in `0,2`, or `any`
+    #[arg(long, default_value = "any")]
+    cores: Affinity,
     /// Size of the buffer that is read: much more than the caches
     #[arg(long, default_value_t = 1024)]
     megabytes: usize,
 }
 
 fn main() {
-    let Options { threads, megabytes } = Options::parse();
-    threads.map(Pool::set_global_threads);
+    let Options { threads, cores, megabytes } = Options::parse();
+    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    Pool::set_global(threads, cores).pin_caller();
     let roofline = Roofline::measure(Pool::global(), megabytes << 20);
     let report = serde_json::json!({
         "threads": Pool::global().num_threads(),
+        "cores": Pool::global().affinity().to_string(),
         "isa": Isa::detect().to_string(),
         "read_bytes_s": roofline.read_bytes_s,
         "f32_ops_s": roofline.f32_ops_s,

@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 
 use llama_hub::{Cache, DEFAULT_MODEL, KnownModel};
 use llama_rs::{
-    backend::{Device, parallel::Pool, simd::Isa},
+    backend::{
+        Device,
+        parallel::{Affinity, Pool},
+        simd::Isa,
+    },
     kv::{BlockPool, BlockTable, Holder, PagedCache},
     models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Span},
 };
@@ -42,9 +46,23 @@ pub(crate) fn models() -> Vec<(String, PathBuf)> {
     models
 }
 
-/// What a figure depends on besides the model.
+/// What a figure depends on besides the model. Benchmarks take the environment's `THREADS` and `CORES`, as the examples
+/// take `--threads` and `--cores`.
 pub(crate) fn machine() -> String {
-    format!("{} threads, {}", Pool::global().num_threads(), Isa::detect())
+    let setting = |name| std::env::var(name).ok();
+    let threads =
+        setting("THREADS").map(|text| text.parse().unwrap_or_else(|_| panic!("THREADS is {text:?}")));
+    let cores = setting("CORES").map_or_else(|| Ok(Affinity::default()), |text| text.parse());
+    let pool = choose_pool(threads, cores.unwrap_or_else(|error| panic!("CORES: {error}")));
+    format!("{} threads on processors {}, {}", pool.num_threads(), pool.affinity(), Isa::detect())
+}
+
+/// Sets the global pool up, with as many threads as the machine has if none are given, and pins this thread too.
+pub(crate) fn choose_pool(threads: Option<usize>, cores: Affinity) -> &'static Pool {
+    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let pool = Pool::set_global(threads, cores);
+    pool.pin_caller();
+    pool
 }
 
 /// A model and some sequences, each as far as it was fed.

@@ -89,6 +89,22 @@ impl Batch {
         &self.outputs
     }
 
+    /// The rows that are wanted, and where these alone stand in their sequences.
+    pub(crate) fn wanted_rows(&self) -> Result<(Vec<u32>, PagedLayout), ModelError> {
+        let (mut wanted, mut spans) = (Vec::new(), Vec::new());
+        for (span, (_, rows)) in self.layout.spans().iter().zip(self.wanted()) {
+            if !rows.is_empty() {
+                spans.push(PagedSpan {
+                    rows: wanted.len()..wanted.len() + rows.len(),
+                    first_position: span.first_position + rows.start - span.rows.start,
+                    blocks: span.blocks.clone(),
+                });
+                wanted.extend(rows.map(|row_idx| row_idx as u32));
+            }
+        }
+        Ok((wanted, PagedLayout::new(spans, self.layout.block_len())?))
+    }
+
     /// Rows that are wanted, span by span: for logits, and for hidden states.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (Output, Range<usize>)> + '_ {
         self.layout.spans().iter().zip(&self.outputs).map(|(span, &output)| {

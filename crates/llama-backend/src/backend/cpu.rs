@@ -21,7 +21,8 @@ impl Cpu {
 
 impl Backend for Cpu {
     fn name(&self) -> String {
-        format!("cpu ({}, {} threads)", Isa::detect(), Pool::global().num_threads())
+        let pool = Pool::global();
+        format!("cpu ({}, {} threads on processors: {})", Isa::detect(), pool.num_threads(), pool.affinity())
     }
 
     fn device(&self) -> &candle_core::Device {

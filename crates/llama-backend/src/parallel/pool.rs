@@ -17,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::Affinity;
+
 /// How long a worker spins for the next region before it sleeps.
 const SPIN: Duration = Duration::from_micros(200);
 /// Low bits of the state count the workers that joined; the next bit says that the region is open.
@@ -31,6 +33,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     region: Mutex<()>,
     workers: Vec<Thread>,
+    affinity: Affinity,
 }
 
 struct Shared {
@@ -57,8 +60,13 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Pool {
-    /// A pool of `num_threads` threads, the caller's included.
+    /// A pool of `num_threads` threads, the caller's included, on any processors.
     pub fn new(num_threads: usize) -> Self {
+        Self::with_affinity(num_threads, Affinity::default())
+    }
+
+    /// A pool whose threads are pinned to processors; the caller's thread, by [`Pool::pin_caller`].
+    pub fn with_affinity(num_threads: usize, affinity: Affinity) -> Self {
         fn idle(_: usize) {}
         let shared = Arc::new(Shared {
             state: AtomicUsize::new(0),
@@ -71,24 +79,40 @@ impl Pool {
         });
         let workers = (1..num_threads.clamp(1, JOINED))
             .filter_map(|i| {
-                let shared = shared.clone();
+                let (shared, affinity) = (shared.clone(), affinity.clone());
                 let builder = thread::Builder::new().name(format!("llama-pool-{i}"));
                 // A thread that cannot be had leaves its work to the others.
-                let handle = builder.spawn(move || shared.work()).ok()?;
+                let handle = builder.spawn(move || {
+                    // A thread that cannot be pinned works all the same.
+                    affinity.pin(i);
+                    shared.work();
+                });
+                let handle = handle.ok()?;
                 Some(handle.thread().clone())
             })
             .collect();
-        Self { shared, region: Mutex::new(()), workers }
+        Self { shared, region: Mutex::new(()), workers, affinity }
     }
 
-    /// The pool that operations use: as many threads as the machine offers, unless [`Pool::set_global_threads`] came first.
+    /// The pool that operations use: as many threads as the machine offers, unless [`Pool::set_global`] came first.
     pub fn global() -> &'static Self {
         GLOBAL.get_or_init(|| Self::new(thread::available_parallelism().map_or(1, usize::from)))
     }
 
-    /// Chooses the size of the global pool. Returns the size in force: the first choice, or first use, stands.
-    pub fn set_global_threads(num_threads: usize) -> usize {
-        GLOBAL.get_or_init(|| Self::new(num_threads)).num_threads()
+    /// Chooses the global pool. Returns the one in force: the first choice, or first use, stands.
+    pub fn set_global(num_threads: usize, affinity: Affinity) -> &'static Self {
+        GLOBAL.get_or_init(|| Self::with_affinity(num_threads, affinity))
+    }
+
+    /// Pins the current thread to the first of the pool's processors, if it has any: the thread that opens regions is
+    /// one of those that work in them.
+    pub fn pin_caller(&self) {
+        self.affinity.pin(0);
+    }
+
+    /// Where its threads run.
+    pub fn affinity(&self) -> &Affinity {
+        &self.affinity
     }
 
     /// Number of threads, the caller's included.

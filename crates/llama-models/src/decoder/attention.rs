@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 use llama_backend::ops::{
+    Kernels,
     linear::{Linear, linear},
-    paged_attention::{AttentionScope, paged_attention},
+    paged_attention::{AttentionScope, PagedLayout, paged_attention},
     rms_norm::{RmsNorm, rms_norm},
     rope::{RopeLayout, rope},
 };
@@ -27,9 +28,11 @@ pub(super) struct Attention {
 }
 
 impl Attention {
+    /// Writes keys and values of all rows into the cache and returns the queries.
+    ///
     /// # Shapes
-    /// `x`: `[t, e]`; result: the same.
-    pub(super) fn forward(
+    /// `x`: `[t, e]`; result: `[t, h, d]`
+    pub(super) fn project(
         &self,
         x: &Tensor,
         (cache, layer_idx): (&mut PagedCache, usize),
@@ -42,8 +45,22 @@ impl Attention {
         let k = self.rotated(qkv.narrow(1, h, g)?, self.key_norm.as_ref(), step)?; // [t, g, d]
         let v = qkv.narrow(1, h + g, g)?; // [t, g, d]
         cache.write(layer_idx, (&k, &v), &step.slots, step.kernels)?;
-        let mixed = paged_attention(&q, cache.layer(layer_idx), step.layout, self.scope, step.kernels)?;
-        Ok(linear(&mixed.reshape((t, h * d))?, &self.output, step.kernels)?) // [t, e]
+        Ok(q)
+    }
+
+    /// Mixes cached values for some rows, which `layout` places in their sequences.
+    ///
+    /// # Shapes
+    /// `q`: `[t, h, d]`; result: `[t, e]`
+    pub(super) fn mix(
+        &self,
+        q: &Tensor,
+        (cache, layer_idx): (&PagedCache, usize),
+        (layout, kernels): (&PagedLayout, Kernels),
+    ) -> Result<Tensor, ModelError> {
+        let (t, h, d) = q.dims3()?;
+        let mixed = paged_attention(q, cache.layer(layer_idx), layout, self.scope, kernels)?;
+        Ok(linear(&mixed.reshape((t, h * d))?, &self.output, kernels)?) // [t, e]
     }
 
     /// # Shapes

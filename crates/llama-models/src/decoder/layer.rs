@@ -32,13 +32,52 @@ impl Layer {
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        cache: (&mut PagedCache, usize),
+        (cache, layer_idx): (&mut PagedCache, usize),
         step: &Step<'_>,
     ) -> Result<Tensor, ModelError> {
         let normed = rms_norm(x, &self.attention_norm, step.kernels)?;
-        let x = residual(x, &self.attention.forward(&normed, cache, step)?, step.kernels)?; // [t, e]
-        let normed = rms_norm(&x, &self.feed_forward_norm, step.kernels)?;
-        let added = self.feed_forward.forward(&normed, step.kernels)?;
-        Ok(residual(&x, &added, step.kernels)?) // [t, e]
+        let q = self.attention.project(&normed, (&mut *cache, layer_idx), step)?; // [t, h, d]
+        self.rest(x, &q, (cache, layer_idx), (step.layout, step.kernels))
+    }
+
+    /// The last layer: all rows are cached, but no more is computed than what is wanted; nothing, if nothing is.
+    ///
+    /// # Shapes
+    /// `x`: `[t, e]`; `wanted`: w rows, and their layout; result: `[w, e]`
+    pub(super) fn forward_last(
+        &self,
+        x: &Tensor,
+        (cache, layer_idx): (&mut PagedCache, usize),
+        step: &Step<'_>,
+        (rows, layout): (&[u32], &PagedLayout),
+    ) -> Result<Option<Tensor>, ModelError> {
+        if rows.len() == x.dim(0)? {
+            return self.forward(x, (cache, layer_idx), step).map(Some);
+        }
+        let normed = rms_norm(x, &self.attention_norm, step.kernels)?;
+        let q = self.attention.project(&normed, (&mut *cache, layer_idx), step)?; // [t, h, d]
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let rows = Tensor::new(rows, x.device())?;
+        let (x, q) = (x.index_select(&rows, 0)?, q.index_select(&rows, 0)?); // [w, e], [w, h, d]
+        self.rest(&x, &q, (cache, layer_idx), (layout, step.kernels)).map(Some)
+    }
+
+    /// What follows when keys and values are cached.
+    ///
+    /// # Shapes
+    /// `x`: `[t, e]`; `q`: `[t, h, d]`; result: `[t, e]`
+    fn rest(
+        &self,
+        x: &Tensor,
+        q: &Tensor,
+        cache: (&PagedCache, usize),
+        (layout, kernels): (&PagedLayout, Kernels),
+    ) -> Result<Tensor, ModelError> {
+        let x = residual(x, &self.attention.mix(q, cache, (layout, kernels))?, kernels)?; // [t, e]
+        let normed = rms_norm(&x, &self.feed_forward_norm, kernels)?;
+        let added = self.feed_forward.forward(&normed, kernels)?;
+        Ok(residual(&x, &added, kernels)?) // [t, e]
     }
 }

@@ -64,24 +64,24 @@ impl Decoder {
         let step =
             Step { layout: &batch.layout, slots: batch.layout.slots(), rotations, kernels: self.kernels };
         let mut x = embed(&batch.tokens, &self.embedding, self.kernels)?; // [t, e]
-        for (layer_idx, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, (cache, layer_idx), &step)?; // [t, e]
+        let (last, others) =
+            self.layers.split_last().expect("a decoder has layers: its configuration was checked");
+        for (layer_idx, layer) in others.iter().enumerate() {
+            x = layer.forward(&x, (&mut *cache, layer_idx), &step)?; // [t, e]
         }
-        self.outputs(batch, &x)
+        let (rows, layout) = batch.wanted_rows()?;
+        match last.forward_last(&x, (cache, others.len()), &step, (&rows, &layout))? {
+            Some(x) => self.outputs(batch, &x),
+            None => Ok(batch.wanted().map(|_| None).collect()),
+        }
     }
 
-    /// Norms and projects just the rows that a span asked for.
+    /// Norms and projects the rows that a span asked for.
     ///
     /// # Shapes
-    /// `x`: `[t, e]`
+    /// `x`: `[wanted rows, e]`
     fn outputs(&self, batch: &Batch, x: &Tensor) -> Result<Outputs, ModelError> {
-        let rows: Vec<u32> =
-            batch.wanted().flat_map(|(_, rows)| rows).map(|row_idx| row_idx as u32).collect();
-        if rows.is_empty() {
-            return Ok(batch.wanted().map(|_| None).collect());
-        }
-        let x = x.index_select(&Tensor::new(rows, x.device())?, 0)?; // [wanted rows, e]
-        let x = rms_norm(&x, &self.norm, self.kernels)?;
+        let x = rms_norm(x, &self.norm, self.kernels)?;
         let logits = match batch.wanted().any(|(output, _)| is_logits(output)) {
             true => Some(self.logits(batch, &x)?),
             false => None,

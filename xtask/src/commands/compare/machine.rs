@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::programs::Programs;
-use super::workload::Model;
+use super::workload::{Model, Threads};
 use crate::cargo;
 
 /// The machine and our version.
@@ -16,7 +16,7 @@ pub(super) struct Machine {
     /// The processor's name.
     pub(super) cpu: String,
     pub(super) num_cores: usize,
-    pub(super) num_threads: usize,
+    pub(super) threads: Threads,
     /// What our kernels use.
     pub(super) isa: String,
     /// Ours.
@@ -34,16 +34,16 @@ pub(super) struct Limits {
 }
 
 impl Machine {
-    pub(super) fn measure(programs: &Programs, num_threads: usize) -> anyhow::Result<Self> {
+    pub(super) fn measure(programs: &Programs, threads: Threads) -> anyhow::Result<Self> {
         let mut command = Command::new(&programs.roofline);
-        let ended = command.args(["--threads", &num_threads.to_string()]).output();
+        let ended = command.args(threads.arguments()).output();
         let ended = ended.context("cannot start the measurement of the machine's limits")?;
         ensure!(ended.status.success(), "the machine's limits cannot be measured ({})", ended.status);
         let report: Value = serde_json::from_slice(&ended.stdout).context("the limits are not JSON")?;
         Ok(Self {
             cpu: cpu_name(),
             num_cores: std::thread::available_parallelism().map_or(1, usize::from),
-            num_threads,
+            threads,
             isa: report["isa"].as_str().unwrap_or("unknown").to_owned(),
             commit: commit(),
             limits: Limits::parse(&report)?,
@@ -52,7 +52,8 @@ impl Machine {
 
     pub(super) fn json(&self) -> Value {
         json!({
-            "cpu": self.cpu, "cores": self.num_cores, "threads": self.num_threads, "isa": self.isa,
+            "cpu": self.cpu, "cores": self.num_cores, "threads": self.threads.num, "processors": self.threads.cores,
+            "isa": self.isa,
             "read_bytes_s": self.limits.read_bytes, "f32_ops_s": self.limits.f32_ops,
             "i8_ops_s": self.limits.i8_ops, "bf16_ops_s": self.limits.bf16_ops,
         })

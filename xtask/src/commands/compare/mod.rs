@@ -24,7 +24,7 @@ use self::machine::Machine;
 use self::peer::LlamaCpp;
 use self::programs::Programs;
 use self::report::{Cell, Report};
-use self::workload::{Model, Run, Sample};
+use self::workload::{Model, Run, Sample, Threads};
 use super::Task;
 
 /// Compare speed with llama.cpp on GGUF files, and both with what the machine could do
@@ -46,6 +46,9 @@ pub(crate) struct Compare {
     /// Threads of each side; as many as the machine has, if absent
     #[arg(long)]
     threads: Option<usize>,
+    /// Processors that each side stays on, as in `0,2`, or `any`
+    #[arg(long, default_value = "any")]
+    cores: String,
     /// How often a run is repeated that other processes disturbed
     #[arg(long, default_value_t = 5)]
     repeats: usize,
@@ -60,10 +63,11 @@ impl Task for Compare {
         for file in &self.files {
             ensure!(file.is_file(), "{}: no such file; the peer reads GGUF files", file.display());
         }
-        let threads = self.threads.map_or_else(|| thread::available_parallelism().map(usize::from), Ok)?;
+        let num = self.threads.map_or_else(|| thread::available_parallelism().map(usize::from), Ok)?;
+        let threads = Threads { num, cores: self.cores.clone() };
         let peer = LlamaCpp::find(&self.python)?;
         let programs = Programs::build()?;
-        let machine = Machine::measure(&programs, threads)?;
+        let machine = Machine::measure(&programs, threads.clone())?;
         let mut sides = Sides { programs, peer, threads, quiet: Undisturbed::new(self.repeats) };
         let mut cells = Vec::new();
         for file in &self.files {
@@ -80,7 +84,7 @@ impl Task for Compare {
 struct Sides {
     programs: Programs,
     peer: LlamaCpp,
-    threads: usize,
+    threads: Threads,
     quiet: Undisturbed,
 }
 
@@ -112,7 +116,7 @@ impl Sides {
         run: &Run,
         model: &mut Option<Model>,
     ) -> anyhow::Result<(Sample, Sample)> {
-        let arguments = run.arguments(self.threads);
+        let arguments = run.arguments(&self.threads);
         let mut ours = Command::new(&self.programs.bench);
         let ours = self.quiet.run(ours.arg(file).args(&arguments))?;
         let found = Model::parse(&ours)?;

@@ -7,6 +7,7 @@ of benches/common; the cache is llama.cpp's default (f16). The best round counts
 import argparse
 import ctypes
 import json
+import os
 import time
 
 import llama_cpp as api
@@ -19,6 +20,7 @@ def options():
     parser.add_argument("model")
     for name, value in dict(threads=1, prompt=512, decode=64, depth=0, batch=1, rounds=1).items():
         parser.add_argument("--" + name, type=int, default=value)
+    parser.add_argument("--cores", default="any", help="processors to stay on, as in 0,2")
     parser.add_argument("--plain-buffers", action="store_true", help="no repacked weights")
     return parser.parse_args()
 
@@ -81,6 +83,9 @@ def seconds(work):
 
 def main():
     args = options()
+    if args.cores != "any":
+        # Linux only; threads that llama.cpp starts inherit it.
+        os.sched_setaffinity(0, [int(core) for core in args.cores.split(",")])
     silent = api.llama_log_callback(lambda *_: None)
     api.llama_log_set(silent, ctypes.c_void_p(0))
     api.llama_backend_init()

@@ -6,7 +6,7 @@ use super::cpu_time::Interference;
 use super::machine::Machine;
 use super::peer::LlamaCpp;
 use super::statistics::Comparison;
-use super::workload::{Measure, Model, Run, Sample};
+use super::workload::{Measure, Model, Run, Sample, Threads};
 
 /// Everything that is known after the last run.
 pub(super) struct Report {
@@ -89,9 +89,9 @@ impl Cell {
 impl Report {
     /// What belongs to the figures, then a row a cell.
     pub(super) fn table(&self) -> String {
-        let Machine { cpu, num_cores, num_threads, isa, commit, limits } = &self.machine;
+        let Machine { cpu, num_cores, threads: Threads { num, cores }, isa, commit, limits } = &self.machine;
         let mut text = format!(
-            "{cpu}, {num_cores} cores, {num_threads} threads, {isa}. Limits: {}.\n\
+            "{cpu}, {num_cores} cores, {num} threads on processors: {cores}, {isa}. Limits: {}.\n\
              Ours: commit {commit}. Peer: llama.cpp of llama-cpp-python {}, cache in f16; quantised files without extra \
              buffer types (use_extra_bufts = false).\n\
              Medians of {} alternating runs; ratios above 1 are ours, with the lowest and highest pair. Interference: {}.\n\
@@ -142,7 +142,7 @@ pub(super) mod tests {
         Machine {
             cpu: "A CPU".to_owned(),
             num_cores: 4,
-            num_threads: 2,
+            threads: Threads { num: 2, cores: "any".to_owned() },
             isa: "avx512".to_owned(),
             commit: "abc1234".to_owned(),
             limits,
@@ -186,7 +186,7 @@ pub(super) mod tests {
     fn the_table_says_what_belongs_to_it() {
         let table = report(vec![cell(&RUNS[0], Measure::Prefill, &[(500.0, 250.0)])]).table();
         for expected in [
-            "A CPU, 4 cores, 2 threads, avx512. Limits: 10.0 GB/s read;",
+            "A CPU, 4 cores, 2 threads on processors: any, avx512. Limits: 10.0 GB/s read;",
             "commit abc1234",
             "llama-cpp-python 0.3.36",
             "use_extra_bufts = false",

@@ -3,6 +3,21 @@
 use anyhow::Context;
 use serde_json::Value;
 
+/// The threads of each side.
+#[derive(Clone, Debug)]
+pub(super) struct Threads {
+    pub(super) num: usize,
+    /// Processors that they stay on, as in `0,2`, or `any`.
+    pub(super) cores: String,
+}
+
+impl Threads {
+    /// The arguments that every program takes.
+    pub(super) fn arguments(&self) -> [String; 4] {
+        ["--threads", &self.num.to_string(), "--cores", &self.cores].map(str::to_owned)
+    }
+}
+
 /// One process: prefill of `prompt` tokens; then `decode` steps of `batch` sequences, each behind `depth` tokens.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -30,16 +45,16 @@ pub(super) const RUNS: [Run; 3] = [
 
 impl Run {
     /// The arguments that both programs take. The first of two rounds warms up.
-    pub(super) fn arguments(&self, threads: usize) -> Vec<String> {
+    pub(super) fn arguments(&self, threads: &Threads) -> Vec<String> {
         let numbers = [
-            ("--threads", threads),
             ("--prompt", self.prompt),
             ("--decode", self.decode),
             ("--depth", self.depth),
             ("--batch", self.batch),
             ("--rounds", 1),
         ];
-        numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]).collect()
+        let numbers = numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]);
+        threads.arguments().into_iter().chain(numbers).collect()
     }
 
     /// What it does, in words.
@@ -187,7 +202,11 @@ mod tests {
 
     #[test]
     fn both_sides_are_told_the_same() {
-        let arguments = RUNS[2].arguments(3).join(" ");
-        assert_eq!(arguments, "--threads 3 --prompt 8 --decode 24 --depth 128 --batch 8 --rounds 1");
+        let threads = Threads { num: 3, cores: "0,2,5".to_owned() };
+        let arguments = RUNS[2].arguments(&threads).join(" ");
+        assert_eq!(
+            arguments,
+            "--threads 3 --cores 0,2,5 --prompt 8 --decode 24 --depth 128 --batch 8 --rounds 1"
+        );
     }
 }
