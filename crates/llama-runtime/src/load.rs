@@ -75,7 +75,7 @@ pub(crate) async fn load(
     let (reply, loaded) = oneshot::channel();
     let (commands, inbox) = mpsc::channel();
     let work = move || {
-        Pool::global().pin_caller();
+        llama_backend::parallel::Pool::global().pin_caller();
         let opened = open(&path, &options, commands.clone(), &on_stage);
         let (answer, worker) = match opened {
             Ok((loaded, parts)) => (Ok(loaded), Some(Worker::new(parts, commands))),
