@@ -31,6 +31,8 @@ pub enum Path {
 pub enum Op {
     /// [`super::embed`]
     Embed,
+    /// [`super::gated_linear`]
+    GatedLinear,
     /// [`super::kv_write`]
     KvWrite,
     /// [`super::linear`]
@@ -49,8 +51,9 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Embed,
+        Self::GatedLinear,
         Self::KvWrite,
         Self::Linear,
         Self::PagedAttention,
@@ -66,6 +69,7 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Embed => "embed",
+            Self::GatedLinear => "gated_linear",
             Self::KvWrite => "kv_write",
             Self::Linear => "linear",
             Self::PagedAttention => "paged_attention",

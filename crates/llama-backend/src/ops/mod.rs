@@ -5,6 +5,7 @@
 
 mod count;
 pub mod embed;
+pub mod gated_linear;
 pub mod kv_write;
 pub mod linear;
 mod outer;

@@ -17,7 +17,17 @@ pub struct TileMut<'a, T = f32> {
     matrix: PhantomData<&'a mut [T]>,
 }
 
-impl<T> TileMut<'_, T> {
+impl<'a, T> TileMut<'a, T> {
+    /// A whole matrix of `[rows, cols]` as one tile.
+    ///
+    /// # Panics
+    /// If `matrix` is not `rows * cols` long.
+    pub fn whole(matrix: &'a mut [T], (num_rows, num_cols): (usize, usize)) -> Self {
+        assert_eq!(matrix.len(), num_rows * num_cols, "matrix of {num_rows} x {num_cols}");
+        let start = matrix.as_mut_ptr();
+        Self { rows: 0..num_rows, cols: 0..num_cols, start, stride: num_cols, matrix: PhantomData }
+    }
+
     /// The tile's part of row `row_idx`, counted from the tile's first row.
     #[inline(always)]
     pub fn row_mut(&mut self, row_idx: usize) -> &mut [T] {

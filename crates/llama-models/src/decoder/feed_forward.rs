@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 use llama_backend::ops::{
     Kernels,
+    gated_linear::gated_linear,
     linear::{Linear, linear},
-    swiglu::swiglu,
 };
 
 use crate::ModelError;
@@ -21,8 +21,7 @@ impl FeedForward {
     /// # Shapes
     /// `x`: `[t, e]`; result: the same.
     pub(super) fn forward(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor, ModelError> {
-        let gate_up = linear(x, &self.gate_up, kernels)?; // [t, 2 f]
-        let activated = swiglu(&gate_up, kernels)?; // [t, f]
+        let activated = gated_linear(x, &self.gate_up, kernels)?; // [t, f]
         Ok(linear(&activated, &self.down, kernels)?) // [t, e]
     }
 }

@@ -8,7 +8,7 @@ use std::{cell::RefCell, ops::Range};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 
 use super::{
-    Activations, Linear, few,
+    Activations, Linear, LinearPart, few,
     int8::{self, InputBlock, QuantizedRows},
     outer::{self, PackedRows},
 };
@@ -42,6 +42,35 @@ impl Linear {
     }
 }
 
+/// The rows of an input, in the ways in which the weights of a layer need them.
+#[derive(Clone, Copy)]
+pub(in crate::ops) struct Inputs<'a> {
+    rows: &'a Rows<'a>,
+    quantized: Option<QuantizedRows<'a>>,
+    packed: Option<PackedRows<'a>>,
+}
+
+impl Inputs<'_> {
+    /// Prepares `rows` for `layer`, and does `work` with it.
+    pub(in crate::ops) fn with<R>(layer: &Linear, rows: &Rows<'_>, work: impl FnOnce(Inputs<'_>) -> R) -> R {
+        let (mut blocks, mut values) = (INPUT.take(), PACKED.take());
+        let quantized = layer.is_int8().then(|| QuantizedRows::new(rows, &mut blocks));
+        let packed = if layer.is_exact() { PackedRows::new(rows, &mut values) } else { None };
+        let result = work(Inputs { rows, quantized, packed });
+        INPUT.set(blocks);
+        PACKED.set(values);
+        result
+    }
+
+    /// Columns of one task, of `num_cols`.
+    pub(in crate::ops) fn task_cols(&self, num_cols: usize) -> usize {
+        match (self.quantized, self.packed) {
+            (None, Some(_)) => outer::TASK_COLS,
+            _ => task_cols(num_cols, Pool::global().num_threads()),
+        }
+    }
+}
+
 impl CustomOp1 for LinearCpu<'_> {
     fn name(&self) -> &'static str {
         "linear"
@@ -50,19 +79,11 @@ impl CustomOp1 for LinearCpu<'_> {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = Rows::new("linear", storage, layout)?;
         let (t, n) = (x.len(), self.0.out_features);
-        let pool = Pool::global();
-        let (mut blocks, mut values) = (INPUT.take(), PACKED.take());
-        let quantized = self.0.is_int8().then(|| QuantizedRows::new(&x, &mut blocks));
-        let packed = if self.0.is_exact() { PackedRows::new(&x, &mut values) } else { None };
-        let task_cols = match (quantized, packed) {
-            (None, Some(_)) => outer::TASK_COLS,
-            _ => task_cols(n, pool.num_threads()),
-        };
-        let y = new_matrix(pool, (t, n), (t, task_cols), &|tile| {
-            dispatch(LinearTile { layer: self.0, x: &x, quantized, packed, tile });
+        let y = Inputs::with(self.0, &x, |inputs| {
+            new_matrix(Pool::global(), (t, n), (t, inputs.task_cols(n)), &|tile| {
+                dispatch(LinearTile { layer: self.0, inputs, tile });
+            })
         });
-        INPUT.set(blocks);
-        PACKED.set(values);
         Ok((CpuStorage::F32(y), Shape::from((t, n))))
     }
 }
@@ -80,43 +101,59 @@ thread_local! {
 
 struct LinearTile<'a> {
     layer: &'a Linear,
-    x: &'a Rows<'a>,
-    quantized: Option<QuantizedRows<'a>>,
-    packed: Option<PackedRows<'a>>,
+    inputs: Inputs<'a>,
     tile: TileMut<'a>,
 }
 
 impl Kernel for LinearTile<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: ByteLanes>(mut self, simd: S) {
-        let mut panel = PANEL.take();
+    fn run<S: ByteLanes>(self, simd: S) {
+        let Self { layer, inputs, mut tile } = self;
         let mut first_col = 0;
-        for part in &self.layer.parts {
+        for part in &layer.parts {
             let cols = first_col..first_col + part.weight.rows();
-            let start = cols.start.max(self.tile.cols.start);
-            let end = cols.end.min(self.tile.cols.end);
+            let start = cols.start.max(tile.cols.start);
+            let end = cols.end.min(tile.cols.end);
             if start < end {
                 let weight_rows = start - cols.start..end - cols.start;
-                let tile_col = start - self.tile.cols.start;
-                let weight = part.weight.mapped();
-                let quantized = self.quantized.filter(|_| weight.dtype().is_quantized());
-                let (weight, tile) = ((weight, weight_rows.clone()), (&mut self.tile, tile_col));
-                match (quantized, self.packed) {
-                    (Some(x), _) => int8::weight_tile(simd, x, weight, tile),
-                    (None, Some(x)) => {
-                        let mut scratch = OUTER.take();
-                        outer::weight_tile(simd, x, weight, tile, &mut scratch);
-                        OUTER.set(scratch);
-                    }
-                    (None, None) => few::weight_tile(simd, self.x, weight, tile, &mut panel),
-                }
-                if let Some(bias) = &part.bias {
-                    let tile = (&mut self.tile, tile_col);
-                    add_bias(simd, bias.mapped(), weight_rows, tile, &mut panel);
-                }
+                let first_col = start - tile.cols.start;
+                simd.call(PartTile { part, weight_rows, inputs, tile: &mut tile, first_col });
             }
             first_col = cols.end;
+        }
+    }
+}
+
+/// A tile's columns from `first_col` on, computed with rows `weight_rows` of one part.
+pub(in crate::ops) struct PartTile<'a, 'b> {
+    pub(in crate::ops) part: &'a LinearPart,
+    pub(in crate::ops) weight_rows: Range<usize>,
+    pub(in crate::ops) inputs: Inputs<'a>,
+    pub(in crate::ops) tile: &'a mut TileMut<'b>,
+    pub(in crate::ops) first_col: usize,
+}
+
+impl Kernel for PartTile<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: ByteLanes>(self, simd: S) {
+        let Self { part, weight_rows, inputs, tile, first_col } = self;
+        let mut panel = PANEL.take();
+        let weight = part.weight.mapped();
+        let quantized = inputs.quantized.filter(|_| weight.dtype().is_quantized());
+        let rows = (weight, weight_rows.clone());
+        match (quantized, inputs.packed) {
+            (Some(x), _) => int8::weight_tile(simd, x, rows, (&mut *tile, first_col)),
+            (None, Some(x)) => {
+                let mut scratch = OUTER.take();
+                outer::weight_tile(simd, x, rows, (&mut *tile, first_col), &mut scratch);
+                OUTER.set(scratch);
+            }
+            (None, None) => few::weight_tile(simd, inputs.rows, rows, (&mut *tile, first_col), &mut panel),
+        }
+        if let Some(bias) = &part.bias {
+            add_bias(simd, bias.mapped(), weight_rows, (tile, first_col), &mut panel);
         }
         PANEL.set(panel);
     }

@@ -1,7 +1,7 @@
 //! Matrix products with weights: `y = x Wᵀ + b`, several weights side by side.
 
 mod activations;
-mod cpu;
+pub(in crate::ops) mod cpu;
 mod few;
 mod int8;
 mod outer;
@@ -70,6 +70,11 @@ impl Linear {
     #[must_use]
     pub fn with_activations(self, activations: Activations) -> Self {
         Self { activations, ..self }
+    }
+
+    /// Its weights, in the order of their columns.
+    pub(in crate::ops) fn parts(&self) -> &[LinearPart] {
+        &self.parts
     }
 
     /// Size of an input row, `k`.

@@ -48,7 +48,7 @@ impl Kernel for SwiGluTile<'_> {
 }
 
 #[inline(always)]
-fn swiglu_row<S: Simd>(simd: S, gate: &[f32], up: &[f32], y: &mut [f32]) {
+pub(in crate::ops) fn swiglu_row<S: Simd>(simd: S, gate: &[f32], up: &[f32], y: &mut [f32]) {
     let (gates, gate_tail) = gate.as_chunks::<LANES>();
     let (ups, up_tail) = up.as_chunks::<LANES>();
     let (ys, y_tail) = y.as_chunks_mut::<LANES>();

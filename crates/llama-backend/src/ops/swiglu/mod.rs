@@ -1,6 +1,6 @@
 //! The gated activation of the feed-forward layer (Shazeer, arXiv:2002.05202, equation 6).
 
-mod cpu;
+pub(in crate::ops) mod cpu;
 mod reference;
 
 use candle_core::Tensor;
