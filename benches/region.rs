@@ -5,10 +5,11 @@ mod common;
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use llama_rs::backend::parallel::Pool;
 
-fn region(criterion: &mut Criterion) {
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group(format!("region, {}", common::machine()));
     let pool = Pool::global();
     for tasks_per_thread in [1, 4] {
@@ -22,7 +23,5 @@ fn region(criterion: &mut Criterion) {
         });
     }
     group.finish();
+    criterion.final_summary();
 }
-
-criterion_group!(benches, region);
-criterion_main!(benches);

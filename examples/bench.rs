@@ -7,23 +7,17 @@ mod common;
 use std::time::Instant;
 
 use clap::Parser;
-use common::Workload;
+use common::{PoolOptions, Workload};
 use llama_hub::TerminalProgress;
-use llama_rs::backend::{
-    parallel::{Affinity, Pool},
-    simd::Isa,
-};
+use llama_rs::backend::simd::Isa;
 
 /// Measure prefill and decode of a model
 #[derive(Parser)]
 struct Options {
     /// A known model's name, a GGUF file or a directory
     model: String,
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Processors to pin threads to, as in `0,2`, or `any`
-    #[arg(long, default_value = "any")]
-    cores: Affinity,
+    #[command(flatten)]
+    pool: PoolOptions,
     #[arg(long, default_value_t = 512)]
     prompt: usize,
     #[arg(long, default_value_t = 64)]
@@ -37,8 +31,8 @@ struct Options {
 }
 
 fn main() -> anyhow::Result<()> {
-    let Options { model, threads, cores, prompt, decode, depth, batch, rounds } = Options::parse();
-    common::choose_pool(threads, cores);
+    let Options { model, pool, prompt, decode, depth, batch, rounds } = Options::parse();
+    let pool = pool.choose();
     let path = llama_hub::resolve(&model, &TerminalProgress::new())?;
     let mut workload = Workload::open(&path, batch, prompt.max(depth + decode))?;
     let (mut prefill_tok_s, mut decode_tok_s) = (0f64, 0f64);
@@ -57,7 +51,7 @@ fn main() -> anyhow::Result<()> {
             decode_tok_s = decode_tok_s.max(decode);
         }
     }
-    let (threads, cores, isa) = (Pool::global().num_threads(), Pool::global().affinity(), Isa::detect());
+    let (threads, cores, isa) = (pool.num_threads(), pool.affinity(), Isa::detect());
     let common::Weights { format, num_bytes, num_layer_weights, num_head_weights } = workload.weights();
     println!(
         r#"{{"model": {model:?}, "threads": {threads}, "cores": "{cores}", "isa": "{isa}", "prompt": {prompt}, "depth": {depth}, "batch": {batch}, "prefill_tok_s": {prefill_tok_s:.1}, "decode_tok_s": {decode_tok_s:.1}, "format": "{format}", "weight_bytes": {num_bytes}, "layer_weights": {num_layer_weights}, "head_weights": {num_head_weights}}}"#

@@ -53,16 +53,30 @@ pub(crate) fn machine() -> String {
     let threads =
         setting("THREADS").map(|text| text.parse().unwrap_or_else(|_| panic!("THREADS is {text:?}")));
     let cores = setting("CORES").map_or_else(|| Ok(Affinity::default()), |text| text.parse());
-    let pool = choose_pool(threads, cores.unwrap_or_else(|error| panic!("CORES: {error}")));
+    let cores = cores.unwrap_or_else(|error| panic!("CORES: {error}"));
+    let pool = PoolOptions { threads, cores }.choose();
     format!("{} threads on processors {}, {}", pool.num_threads(), pool.affinity(), Isa::detect())
 }
 
-/// Sets the global pool up, with as many threads as the machine has if none are given, and pins this thread too.
-pub(crate) fn choose_pool(threads: Option<usize>, cores: Affinity) -> &'static Pool {
-    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let pool = Pool::set_global(threads, cores);
-    pool.pin_caller();
-    pool
+/// The threads that compute.
+#[derive(clap::Args)]
+pub(crate) struct PoolOptions {
+    /// As many as the machine has, if absent
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Processors to pin threads to, as in `0,2`, or `any`
+    #[arg(long, default_value = "any")]
+    cores: Affinity,
+}
+
+impl PoolOptions {
+    /// Sets the global pool up, and pins this thread too.
+    pub(crate) fn choose(self) -> &'static Pool {
+        let machines = || std::thread::available_parallelism().map_or(1, usize::from);
+        let pool = Pool::set_global(self.threads.unwrap_or_else(machines), self.cores);
+        pool.pin_caller();
+        pool
+    }
 }
 
 /// A model and some sequences, each as far as it was fed.
