@@ -19,6 +19,10 @@ fn main() -> anyhow::Result<()> {
     fork(&mut criterion);
     for (name, path) in engine::models() {
         let engine = load(&path)?;
+        if engine.info().context_len <= CONTEXT_LEN + QUESTION_LEN {
+            eprintln!("skipped {name}: its context of {} is too short", engine.info().context_len);
+            continue;
+        }
         let mut group =
             criterion.benchmark_group(format!("first token, {CONTEXT_LEN} + {QUESTION_LEN} tokens, {name}"));
         group.sample_size(10);

@@ -4,6 +4,7 @@ mod common;
 
 use std::{ffi::OsStr, fs, path::Path};
 
+use anyhow::Context;
 use clap::Parser;
 use llama_rs::prelude::*;
 
@@ -37,7 +38,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn answer(args: Args) -> anyhow::Result<()> {
-    let read = || fs::read_to_string(&args.grammar);
+    let read = || fs::read_to_string(&args.grammar).with_context(|| format!("cannot read {}", args.grammar));
     let grammar = match Path::new(&args.grammar).extension().and_then(OsStr::to_str) {
         Some("gbnf") => Grammar::Gbnf(read()?),
         Some("json") => Grammar::JsonSchema(read()?),
