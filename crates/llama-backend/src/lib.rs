@@ -24,6 +24,6 @@ pub mod roofline;
 pub mod simd;
 pub mod weight;
 
-pub use backend::{Backend, Support, capabilities};
+pub use backend::{Backend, Memory, Support, capabilities};
 pub use device::Device;
 pub use error::BackendError;

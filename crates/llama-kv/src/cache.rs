@@ -6,7 +6,11 @@
 use candle_core::{DType, Device, Tensor};
 use llama_backend::{
     Backend,
-    ops::{Kernels, kv_write::kv_write, paged_attention::CachedHeads},
+    ops::{
+        Kernels,
+        kv_write::{Slots, kv_write},
+        paged_attention::CachedHeads,
+    },
 };
 
 use crate::{BlockCopy, KvError};
@@ -87,7 +91,7 @@ impl PagedCache {
         &mut self,
         layer_idx: usize,
         (keys, values): (&Tensor, &Tensor),
-        slots: &[u32],
+        slots: &Slots,
         kernels: Kernels,
     ) -> Result<(), KvError> {
         let (key_cache, value_cache) = &self.layers[layer_idx];
@@ -117,7 +121,7 @@ impl PagedCache {
     pub fn copy_block(&mut self, copy: BlockCopy) -> Result<(), KvError> {
         let len = self.config.block_len;
         let first = copy.to.0 * len as u32;
-        let slots: Vec<u32> = (first..first + len as u32).collect();
+        let slots = Slots::new((first..first + len as u32).collect());
         for (keys, values) in &self.layers {
             for cache in [keys, values] {
                 let rows = cache.narrow(0, copy.from.idx() * len, len)?.copy()?; // [p, g, d]
@@ -157,7 +161,7 @@ mod tests {
         let rows = Tensor::new(&[[[1f32, 2.0]], [[3.0, 4.0]]], &Device::Cpu).unwrap(); // [2, 1, 2]
         let doubled = (&rows * 2.0).unwrap();
         for layer_idx in 0..2 {
-            cache.write(layer_idx, (&rows, &doubled), &[0, 1], Kernels::Native).unwrap();
+            cache.write(layer_idx, (&rows, &doubled), &Slots::new(vec![0, 1]), Kernels::Native).unwrap();
         }
         cache.copy_block(BlockCopy { from: BlockId(0), to: BlockId(2) }).unwrap();
         for layer_idx in 0..2 {
@@ -173,7 +177,7 @@ mod tests {
         let mut cache = cache();
         let rows = Tensor::new(&[[[1f32, 2.0]], [[3.0, 4.0]]], &Device::Cpu).unwrap(); // [2, 1, 2]
         let doubled = (&rows * 2.0).unwrap();
-        cache.write(1, (&rows, &doubled), &[5, 2], Kernels::Native).unwrap();
+        cache.write(1, (&rows, &doubled), &Slots::new(vec![5, 2]), Kernels::Native).unwrap();
         let (keys, values) = cache.read(1, &[2, 5, 0]).unwrap();
         assert_eq!(keys.to_vec3::<f32>().unwrap(), [[[3.0, 4.0]], [[1.0, 2.0]], [[0.0, 0.0]]]);
         assert_eq!(values.to_vec3::<f32>().unwrap(), [[[6.0, 8.0]], [[2.0, 4.0]], [[0.0, 0.0]]]);

@@ -1,21 +1,29 @@
 //! The CPU: every operation native, weights read from the map, computing in f32.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use candle_core::DType;
 
-use super::{Backend, Support};
-use crate::{ops::Op, parallel::Pool, simd::Isa};
+use super::{Backend, Memory, Support};
+use crate::{
+    ops::{self, Op},
+    parallel::Pool,
+    simd::Isa,
+    weight::{MappedTensor, Weight},
+};
 
 /// The processor.
 #[derive(Debug)]
 pub struct Cpu {
     device: candle_core::Device,
+    mapped_bytes: AtomicU64,
 }
 
 impl Cpu {
     /// Opens the processor, which is always there.
     #[expect(clippy::new_without_default, reason = "opening a device is not a default value")]
     pub fn new() -> Self {
-        Self { device: candle_core::Device::Cpu }
+        Self { device: candle_core::Device::Cpu, mapped_bytes: AtomicU64::new(0) }
     }
 }
 
@@ -33,7 +41,16 @@ impl Backend for Cpu {
         &[DType::F32]
     }
 
-    fn support(&self, _op: Op) -> Support {
-        Support::Native
+    fn support(&self, op: Op) -> Support {
+        ops::support(op, &self.device)
+    }
+
+    fn memory(&self) -> Memory {
+        Memory { mapped_bytes: self.mapped_bytes.load(Ordering::Relaxed), ..Memory::default() }
+    }
+
+    fn place(&self, weight: MappedTensor, dtype: DType) -> Weight {
+        self.mapped_bytes.fetch_add(weight.bytes().len() as u64, Ordering::Relaxed);
+        Weight::new(weight, &self.device, dtype)
     }
 }

@@ -2,8 +2,11 @@
 
 use candle_core::DType;
 
-use super::{Backend, Support};
-use crate::ops::Op;
+use super::{Backend, Memory, Support};
+use crate::ops::{self, Op};
+
+/// Operations that have a Metal kernel of our own.
+pub(crate) const NATIVE_OPS: &[Op] = &[];
 
 /// An Apple GPU.
 #[derive(Debug)]
@@ -35,7 +38,11 @@ impl Backend for Metal {
         &[DType::F32, DType::F16, DType::BF16]
     }
 
-    fn support(&self, _op: Op) -> Support {
-        Support::Composed
+    fn support(&self, op: Op) -> Support {
+        ops::support(op, &self.device)
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::default()
     }
 }

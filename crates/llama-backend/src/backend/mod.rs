@@ -1,14 +1,16 @@
 //! What differs per device beyond tensors. Models, cache and samplers hold a [`Backend`] and never ask which it is.
 
 mod cpu;
-mod cuda;
-mod metal;
+pub(crate) mod cuda;
+mod memory;
+pub(crate) mod metal;
 
 use std::fmt;
 
 use candle_core::DType;
 pub use cpu::Cpu;
 pub use cuda::Cuda;
+pub use memory::Memory;
 pub use metal::Metal;
 
 use crate::{
@@ -27,6 +29,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn compute_dtypes(&self) -> &'static [DType];
     /// How an operation runs here.
     fn support(&self, op: Op) -> Support;
+    /// What it holds of this backend's weights, and of everything else where the device can tell.
+    fn memory(&self) -> Memory;
 
     /// A stored weight, ready for the operations of this device; reads none of its bytes.
     fn place(&self, weight: MappedTensor, dtype: DType) -> Weight {

@@ -7,6 +7,8 @@ use std::{
 
 use candle_core::Device;
 
+use crate::backend::{Support, cuda, metal};
+
 /// Which implementation of an operation to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kernels {
@@ -24,6 +26,27 @@ pub enum Path {
     Reference,
     /// Our CPU kernel.
     Cpu,
+    /// Our Metal kernel.
+    Metal,
+    /// Our CUDA kernel.
+    Cuda,
+}
+
+impl Path {
+    /// Every path.
+    pub const ALL: [Self; 4] = [Self::Reference, Self::Cpu, Self::Metal, Self::Cuda];
+    const COUNT: usize = Self::ALL.len();
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reference => "reference",
+            Self::Cpu => "cpu",
+            Self::Metal => "metal",
+            Self::Cuda => "cuda",
+        })
+    }
 }
 
 /// An operation of this module.
@@ -81,16 +104,35 @@ impl fmt::Display for Op {
     }
 }
 
-static COUNTS: [[AtomicU64; 2]; Op::COUNT] = [const { [const { AtomicU64::new(0) }; 2] }; Op::COUNT];
+static COUNTS: [[AtomicU64; Path::COUNT]; Op::COUNT] =
+    [const { [const { AtomicU64::new(0) }; Path::COUNT] }; Op::COUNT];
 
 /// Chooses the path of `op` on `device` and counts it.
 pub(crate) fn choose(op: Op, device: &Device, kernels: Kernels) -> Path {
-    let path = match (kernels, device) {
-        (Kernels::Native, Device::Cpu) => Path::Cpu,
-        _ => Path::Reference,
+    let path = match kernels {
+        Kernels::Native => native_path(op, device),
+        Kernels::Reference => Path::Reference,
     };
     COUNTS[op as usize][path as usize].fetch_add(1, Ordering::Relaxed);
     path
+}
+
+/// The path of our own on `device`, or the reference where there is none.
+fn native_path(op: Op, device: &Device) -> Path {
+    match device {
+        Device::Cpu => Path::Cpu,
+        Device::Metal(_) if metal::NATIVE_OPS.contains(&op) => Path::Metal,
+        Device::Cuda(_) if cuda::NATIVE_OPS.contains(&op) => Path::Cuda,
+        Device::Metal(_) | Device::Cuda(_) => Path::Reference,
+    }
+}
+
+/// Whether `op` has a path of our own on `device`.
+pub(crate) fn support(op: Op, device: &Device) -> Support {
+    match native_path(op, device) {
+        Path::Reference => Support::Composed,
+        _ => Support::Native,
+    }
 }
 
 /// How often `op` took `path` since the process began.

@@ -8,6 +8,7 @@ pub mod embed;
 pub mod gated_linear;
 pub mod kv_write;
 pub mod linear;
+mod on_device;
 mod outer;
 pub mod paged_attention;
 pub mod residual;
@@ -16,4 +17,5 @@ pub mod rope;
 mod rows;
 pub mod swiglu;
 
+pub(crate) use count::support;
 pub use count::{Kernels, Op, Path, num_dispatches};

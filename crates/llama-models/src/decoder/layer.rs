@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 use llama_backend::ops::{
-    Kernels, paged_attention::PagedLayout, residual::residual, rms_norm::RmsNorm, rms_norm::rms_norm,
-    rope::Rotations,
+    Kernels, kv_write::Slots, paged_attention::PagedLayout, residual::residual, rms_norm::RmsNorm,
+    rms_norm::rms_norm, rope::Rotations,
 };
 use llama_kv::PagedCache;
 
@@ -13,7 +13,7 @@ use crate::ModelError;
 /// What all layers of one step share.
 pub(super) struct Step<'a> {
     pub(super) layout: &'a PagedLayout,
-    pub(super) slots: Vec<u32>,
+    pub(super) slots: Slots,
     pub(super) rotations: Rotations,
     pub(super) kernels: Kernels,
 }

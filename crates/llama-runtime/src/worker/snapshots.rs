@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use llama_backend::ops::Kernels;
+use llama_backend::ops::{Kernels, kv_write::Slots};
 use llama_engine::{ContextId, EngineError, PinnedContext};
 use llama_kv::{BlockTable, Holder, KvError};
 
@@ -16,7 +16,8 @@ impl Worker {
         let pool = self.scheduler.pool_mut();
         let (tokens, table) = self.pins.fork(id, len, pool).ok_or(EngineError::ForeignContext)?;
         let slots = slots(&table, 0..table.len(), self.cache.config().block_len);
-        let layers = (0..self.cache.config().num_layers).map(|layer_idx| self.cache.read(layer_idx, &slots));
+        let layers =
+            (0..self.cache.config().num_layers).map(|layer_idx| self.cache.read(layer_idx, slots.as_slice()));
         let layers = layers.collect::<Result<_, _>>().map_err(failed);
         self.scheduler.pool_mut().close(table);
         Ok(Snapshot { tokens, layers: layers? })
@@ -59,10 +60,10 @@ impl Worker {
 }
 
 /// Slots of some of a table's positions.
-fn slots(table: &BlockTable, positions: Range<usize>, block_len: usize) -> Vec<u32> {
+fn slots(table: &BlockTable, positions: Range<usize>, block_len: usize) -> Slots {
     let slot =
         |position: usize| table.blocks()[position / block_len].0 as usize * block_len + position % block_len;
-    positions.map(|position| slot(position) as u32).collect()
+    Slots::new(positions.map(|position| slot(position) as u32).collect())
 }
 
 fn failed(source: KvError) -> EngineError {

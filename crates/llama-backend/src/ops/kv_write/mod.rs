@@ -2,8 +2,10 @@
 
 mod cpu;
 mod reference;
+mod slots;
 
 use candle_core::Tensor;
+pub use slots::Slots;
 
 use super::{Kernels, Op, Path, count};
 use crate::BackendError;
@@ -15,18 +17,19 @@ use crate::BackendError;
 ///
 /// # Errors
 /// [`BackendError::Argument`] if counts or slots do not fit; Candle's otherwise.
-pub fn kv_write(cache: &Tensor, rows: &Tensor, slots: &[u32], kernels: Kernels) -> Result<(), BackendError> {
+pub fn kv_write(cache: &Tensor, rows: &Tensor, slots: &Slots, kernels: Kernels) -> Result<(), BackendError> {
     let (num_slots, g, d) = cache.dims3()?;
-    let fits = rows.dims3()? == (slots.len(), g, d);
-    if !fits || slots.iter().any(|&slot| slot as usize >= num_slots) {
+    let num_rows = slots.as_slice().len();
+    let fits = rows.dims3()? == (num_rows, g, d);
+    if !fits || slots.as_slice().iter().any(|&slot| slot as usize >= num_slots) {
         return Err(BackendError::Argument {
             op: "kv_write",
-            reason: format!("rows {:?}, {} slots, cache {:?}", rows.dims(), slots.len(), cache.dims()),
+            reason: format!("rows {:?}, {} slots, cache {:?}", rows.dims(), num_rows, cache.dims()),
         });
     }
     match count::choose(Op::KvWrite, cache.device(), kernels) {
-        Path::Cpu => Ok(cache.inplace_op2(rows, &cpu::KvWriteCpu { slots })?),
-        Path::Reference => reference::kv_write(cache, rows, slots),
+        Path::Cpu => Ok(cache.inplace_op2(rows, &cpu::KvWriteCpu { slots: slots.as_slice() })?),
+        _ => reference::kv_write(cache, rows, slots),
     }
 }
 
@@ -43,7 +46,7 @@ mod tests {
         let rows = all.narrow(1, 1, 2).unwrap(); // [3, 2, 4], strided
         let run = |kernels| {
             let cache = Tensor::zeros((8, 2, 4), DType::F32, &Device::Cpu).unwrap();
-            kv_write(&cache, &rows, &[7, 0, 3], kernels).unwrap();
+            kv_write(&cache, &rows, &Slots::new(vec![7, 0, 3]), kernels).unwrap();
             cache.to_vec3::<f32>().unwrap()
         };
         let written = run(Kernels::Native);
@@ -56,6 +59,6 @@ mod tests {
     fn a_slot_outside_the_cache_is_refused() {
         let cache = Tensor::zeros((8, 2, 4), DType::F32, &Device::Cpu).unwrap();
         let rows = Tensor::zeros((1, 2, 4), DType::F32, &Device::Cpu).unwrap();
-        assert!(kv_write(&cache, &rows, &[8], Kernels::Native).is_err());
+        assert!(kv_write(&cache, &rows, &Slots::new(vec![8]), Kernels::Native).is_err());
     }
 }

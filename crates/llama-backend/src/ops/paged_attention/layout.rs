@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 
-use crate::BackendError;
+use super::device_layout::DeviceLayout;
+use crate::{
+    BackendError,
+    ops::{kv_write::Slots, on_device::OnDevice},
+};
 
 /// Rows of one sequence in a flat batch.
 ///
@@ -19,11 +23,12 @@ pub struct PagedSpan {
 }
 
 /// All spans of a flat batch. Invariant: they cover the rows in order without gaps, and each table is long enough.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PagedLayout {
     spans: Vec<PagedSpan>,
     block_len: usize,
     num_rows: usize,
+    pub(super) on_device: OnDevice<DeviceLayout>,
 }
 
 impl PagedLayout {
@@ -47,7 +52,7 @@ impl PagedLayout {
             }
             num_rows = span.rows.end;
         }
-        Ok(Self { spans, block_len, num_rows })
+        Ok(Self { spans, block_len, num_rows, on_device: OnDevice::default() })
     }
 
     /// The spans, in row order.
@@ -72,12 +77,12 @@ impl PagedLayout {
     }
 
     /// Slot of the cache that each row is written to.
-    pub fn slots(&self) -> Vec<u32> {
+    pub fn slots(&self) -> Slots {
         let slots = self.spans.iter().flat_map(|span| {
             let positions = span.first_position..span.first_position + span.rows.len();
             positions.map(|position| self.slot(span, position) as u32)
         });
-        slots.collect()
+        Slots::new(slots.collect())
     }
 
     /// Slot of the cache that holds `position` of the span's sequence.

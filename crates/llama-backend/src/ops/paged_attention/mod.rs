@@ -1,6 +1,7 @@
 //! Causal attention of a flat batch over the paged cache (Kwon et al., arXiv:2309.06180; GQA: arXiv:2305.13245).
 
 mod cpu;
+mod device_layout;
 mod layout;
 mod reference;
 mod run;
@@ -80,7 +81,7 @@ pub fn paged_attention(
             let op = cpu::PagedAttentionCpu { layout, scope };
             Ok(q.apply_op3_no_bwd(cache.keys, cache.values, &op)?)
         }
-        Path::Reference => reference::paged_attention(q, cache, layout, scope),
+        _ => reference::paged_attention(q, cache, layout, scope),
     }
 }
 

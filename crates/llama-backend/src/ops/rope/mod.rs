@@ -76,7 +76,7 @@ pub fn rope(
             let op = cpu::RopeCpu { layout };
             Ok(x.apply_op3_no_bwd(&rotations.cos, &rotations.sin, &op)?)
         }
-        Path::Reference => reference::rope(x, rotations, layout),
+        _ => reference::rope(x, rotations, layout),
     }
 }
 
