@@ -4,6 +4,7 @@ mod ci;
 mod compare;
 mod memory;
 mod model;
+mod parity;
 mod quantize;
 mod test;
 mod tidy;
@@ -16,6 +17,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<compare::Compare>(),
     Command::of::<memory::Memory>(),
     Command::of::<model::Model>(),
+    Command::of::<parity::Parity>(),
     Command::of::<quantize::Quantize>(),
     Command::of::<test::Test>(),
     Command::of::<tidy::Tidy>(),

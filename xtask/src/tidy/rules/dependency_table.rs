@@ -14,7 +14,14 @@ const ARCHITECTURE: &str = "ARCHITECTURE.md";
 const RESERVED: &[Reserved] = &[
     Reserved {
         prefix: "candle-",
-        owners: &["llama-runtime", "llama-models", "llama-kv", "llama-sampling", "llama-backend"],
+        owners: &[
+            "llama-runtime",
+            "llama-models",
+            "llama-kv",
+            "llama-sampling",
+            "llama-backend",
+            "llama-parity",
+        ],
     },
     Reserved { prefix: "tokio", owners: &["llama-server", "llama-remote"] },
     Reserved { prefix: "axum", owners: &["llama-server"] },
