@@ -35,7 +35,7 @@ pub mod prelude {
         Citation, CitationGrammar, Completion, Dry, DynamicTemperature, EmbedRequest, EndOfText, EngineError,
         Event, FinishReason, GenerateRequest, Grammar, KeepContext, LlamaEngine, Message, Mirostat,
         MirostatVersion, Penalties, PinnedContext, Priority, Prompt, PromptToken, RequiredCitations, Role,
-        Sampling, Stage, TokenLogprob, TokenRules, TokenStream, Xtc,
+        Sampling, Speculation, Stage, TokenLogprob, TokenRules, TokenStream, Xtc,
     };
     pub use llama_models::Quantization;
     pub use llama_runtime::{CandleEngine, EngineOptions};

@@ -69,7 +69,7 @@ pub enum FinishReason {
     MaxTokens,
     /// The caller asked for an early end with [`crate::TokenStream::stop`].
     Interrupted,
-    /// [`crate::GenerateRequest::deadline`] passed.
+    /// [`crate::Urgency::deadline`] passed.
     Deadline,
 }
 
@@ -100,6 +100,54 @@ pub struct Usage {
     pub completion_tokens: usize,
     /// Those of them that the grammar left no choice about, and that were appended without a step of the model.
     pub forced_tokens: usize,
+    /// What drafting ahead has brought.
+    pub speculation: SpeculationUsage,
+}
+
+/// Most tokens of a draft, in any engine.
+pub const MAX_DRAFT_LEN: usize = 16;
+
+/// Drafts of one request, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpeculationUsage {
+    /// Steps that verified a draft.
+    pub num_drafts: usize,
+    /// Tokens drafted and verified.
+    pub drafted_tokens: usize,
+    /// Those of them that are part of the answer.
+    pub accepted_tokens: usize,
+    /// The same by place in the draft.
+    pub by_place: [DraftPlace; MAX_DRAFT_LEN],
+    /// Wall-clock time that this request saved, in microseconds, by the costs of steps that were measured when the
+    /// engine was loaded. Negative where drafting cost more than it brought.
+    pub saved_us: i64,
+}
+
+/// Tokens at one place of the drafts. They are counted up to 65,535.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DraftPlace {
+    /// Tokens drafted.
+    pub drafted: u16,
+    /// Those of them that are part of the answer.
+    pub accepted: u16,
+}
+
+impl SpeculationUsage {
+    /// Share of the drafted tokens that are part of the answer; `None` if there were none.
+    pub fn acceptance(&self) -> Option<f64> {
+        (self.drafted_tokens > 0).then(|| self.accepted_tokens as f64 / self.drafted_tokens as f64)
+    }
+
+    /// Counts a draft of `num_drafted` tokens, the first `num_accepted` of which are part of the answer.
+    pub fn count(&mut self, num_drafted: usize, num_accepted: usize) {
+        self.num_drafts += 1;
+        self.drafted_tokens += num_drafted;
+        self.accepted_tokens += num_accepted;
+        for (i, place) in self.by_place.iter_mut().take(num_drafted).enumerate() {
+            place.drafted = place.drafted.saturating_add(1);
+            place.accepted = place.accepted.saturating_add(u16::from(i < num_accepted));
+        }
+    }
 }
 
 /// Wall-clock times of one request.

@@ -30,11 +30,14 @@ pub use embed::{EmbedRequest, Embeddings, Normalization, Pooling};
 pub use engine::{EngineInfo, LlamaEngine};
 pub use error::EngineError;
 pub use event::{
-    Event, FinishReason, Finished, PromptEvent, PromptToken, Timings, TokenEvent, TokenLogprob, Usage,
+    DraftPlace, Event, FinishReason, Finished, MAX_DRAFT_LEN, PromptEvent, PromptToken, SpeculationUsage,
+    Timings, TokenEvent, TokenLogprob, Usage,
 };
 pub use grammar::{Citation, CitationGrammar, Grammar, RequiredCitations};
 pub use penalties::{Dry, Penalties, TokenRules};
 pub use pinned::{ContextId, PinnedContext};
-pub use request::{EndOfText, GenerateRequest, KeepContext, Logprobs, Message, Priority, Prompt, Role};
+pub use request::{
+    EndOfText, GenerateRequest, KeepContext, Logprobs, Message, Priority, Prompt, Role, Speculation, Urgency,
+};
 pub use sampling::{DynamicTemperature, Mirostat, MirostatVersion, Sampling, Stage, Xtc};
 pub use stream::{Completion, TokenStream};

@@ -88,11 +88,34 @@ pub struct GenerateRequest {
     pub logprobs: Logprobs,
     /// Whether the end of the stream carries a handle on the whole sequence.
     pub keep: KeepContext,
+    /// How soon it shall run, and for how long.
+    pub urgency: Urgency,
+    /// Whether tokens are drafted ahead.
+    pub speculation: Speculation,
+}
+
+/// How soon a generation shall run, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Urgency {
     /// Who goes first when not all can.
     pub priority: Priority,
     /// Most time from arrival to the end, waiting included. What there is of the answer by then is the answer: it ends
     /// with [`crate::FinishReason::Deadline`] before the next step.
     pub deadline: Option<Duration>,
+}
+
+/// Whether tokens are drafted ahead and verified several at once, where the engine can. It changes how fast an answer
+/// comes, not what is in it; only an engine that was set up to verify by rejection sampling gives other samples, of the
+/// same distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Speculation {
+    /// As far as it pays.
+    #[default]
+    Auto,
+    /// Not at all: one token a step.
+    Off,
+    /// Always this many tokens, or as many as the engine drafts at most, whether it pays or not. For measurements.
+    Fixed(usize),
 }
 
 /// Which log-probabilities a generation reports: those of the model, before sampling changes anything.
@@ -144,8 +167,8 @@ impl GenerateRequest {
             end: EndOfText::Stops,
             logprobs: Logprobs::default(),
             keep: KeepContext::No,
-            priority: Priority::default(),
-            deadline: None,
+            urgency: Urgency::default(),
+            speculation: Speculation::default(),
         }
     }
 
@@ -157,13 +180,19 @@ impl GenerateRequest {
 
     /// Goes before requests of lower priority.
     pub fn with_priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+        self.urgency.priority = priority;
         self
     }
 
     /// Ends after this time, wherever the answer is then.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.urgency.deadline = Some(deadline);
+        self
+    }
+
+    /// Drafts tokens ahead in this way.
+    pub fn with_speculation(mut self, speculation: Speculation) -> Self {
+        self.speculation = speculation;
         self
     }
 

@@ -203,7 +203,7 @@ impl Inner {
         let breakers = sampling::breakers(&self.loaded.text.tokenizer, &request.sampling)?;
         let grammar = request.grammar.take();
         let constraint = self.constraint(grammar.as_ref(), &request)?;
-        let (priority, prompt_logprobs) = (request.priority, request.logprobs.prompt);
+        let (priority, prompt_logprobs) = (request.urgency.priority, request.logprobs.prompt);
         let (mut samples, mut streams) = (Vec::new(), Vec::new());
         for i in 0..num_samples {
             let request = request.clone().for_sample(i);
@@ -239,8 +239,9 @@ impl Inner {
             events: sender,
             stop,
             arrived,
-            deadline: request.deadline.and_then(|limit| arrived.checked_add(limit)),
-        });
+            deadline: request.urgency.deadline.and_then(|limit| arrived.checked_add(limit)),
+        })
+        .with_speculation(request.speculation);
         let on_stop = move || {
             // A generation that has ended needs no stopping.
             let _ = interrupt.send(());

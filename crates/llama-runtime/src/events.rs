@@ -20,6 +20,9 @@ pub(crate) fn request_finished(reason: &FinishReason, usage: &Usage, timings: &T
         cached_tokens = usage.cached_tokens,
         completion_tokens = usage.completion_tokens,
         forced_tokens = usage.forced_tokens,
+        drafted_tokens = usage.speculation.drafted_tokens,
+        accepted_tokens = usage.speculation.accepted_tokens,
+        saved_ms = usage.speculation.saved_us as f64 / 1e3,
         cache_hit_rate = usage.cached_tokens as f64 / usage.prompt_tokens.max(1) as f64,
         queue_ms = millis(timings.queued),
         ttft_ms = millis(timings.time_to_first_token),
@@ -46,6 +49,14 @@ pub(crate) fn request_failed(error: &EngineError) {
 
 pub(crate) fn grammar_mask(took: Duration) {
     debug!(name: "grammar.mask", mask_us = took.as_secs_f64() * 1e6, "grammar mask");
+}
+
+pub(crate) fn speculation_step(drafted: usize, accepted: usize) {
+    debug!(name: "speculation.step", drafted, accepted, "draft verified");
+}
+
+pub(crate) fn drafter_failed(drafter: &str, error: &dyn std::fmt::Display) {
+    warn!(name: "speculation.failed", drafter, %error, "nothing drafted");
 }
 
 pub(crate) fn kv_usage(scheduler: &Scheduler) {

@@ -32,6 +32,7 @@ mod options;
 mod sampling;
 pub mod scheduler;
 mod session;
+pub mod speculation;
 mod stats;
 mod vocabulary;
 mod worker;

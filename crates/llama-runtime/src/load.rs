@@ -20,6 +20,7 @@ use crate::{
     EngineOptions, LoadError,
     scheduler::{Scheduler, SchedulerConfig},
     session::Shape,
+    speculation::Speculator,
     vocabulary::TextSide,
     worker::{Command, Worker, WorkerParts},
 };
@@ -37,6 +38,8 @@ pub enum LoadStage {
     Weights,
     /// Reserving the cache.
     Cache,
+    /// Making the drafter and measuring what steps cost; only if the options ask for speculation.
+    Drafter,
     /// Done.
     Ready,
 }
@@ -123,11 +126,9 @@ fn open(
             checkpoint.quantized(quantization, &|progress| on_stage(LoadStage::Quantizing(progress)))?;
     }
     on_stage(LoadStage::Weights);
-    let EngineOptions { dtype, kernels, activations, .. } = *options;
-    let decoder_options = DecoderOptions { dtype, kernels, activations };
-    let decoder = Decoder::new(&checkpoint, &*backend, decoder_options)?;
+    let decoder = Decoder::new(&checkpoint, &*backend, options.decoder)?;
     on_stage(LoadStage::Cache);
-    let (context_len, cache) = allocate(&decoder, &*backend, options)?;
+    let (context_len, mut cache) = allocate(&decoder, &*backend, options)?;
     let config = decoder.config();
     let (engine, num_waiting) = (next_engine(), Arc::new(AtomicUsize::new(0)));
     let loaded = Loaded {
@@ -136,7 +137,7 @@ fn open(
         engine,
         num_waiting: num_waiting.clone(),
         commands,
-        arithmetic: format!("{:?} {kernels:?} {activations:?} {}", decoder.dtype(), options.device),
+        arithmetic: arithmetic(&decoder, options),
         shape: Shape::new(cache.config(), config.vocab_size, context_len),
         text,
         fingerprint: OnceLock::new(),
@@ -147,9 +148,23 @@ fn open(
         SchedulerConfig { max_step_tokens: options.max_step_tokens, max_running: options.max_running };
     let pool = BlockPool::new(cache.config().num_blocks, options.block_len);
     let scheduler = Scheduler::new(limits, pool);
+    let speculator = match &options.speculation {
+        Some(speculation) => {
+            on_stage(LoadStage::Drafter);
+            Some(Speculator::load(speculation, (&decoder, &mut cache), (&scheduler, vocab_size))?)
+        }
+        None => None,
+    };
     on_stage(LoadStage::Ready);
     let decoder = Box::new(decoder);
-    Ok((loaded, WorkerParts { decoder, cache, scheduler, vocab_size, engine, num_waiting }))
+    let parts = WorkerParts { decoder, cache, scheduler, vocab_size, engine, num_waiting, speculator };
+    Ok((loaded, parts))
+}
+
+/// What changes keys and values besides the checkpoint.
+fn arithmetic(decoder: &Decoder, options: &EngineOptions) -> String {
+    let DecoderOptions { kernels, activations, .. } = options.decoder;
+    format!("{:?} {kernels:?} {activations:?} {}", decoder.dtype(), options.device)
 }
 
 /// The cache, and the longest sequence that model and cache allow.

@@ -1,24 +1,19 @@
 //! How an engine is set up.
 
-use candle_core::DType;
-use llama_backend::{
-    Device,
-    ops::{Kernels, linear::Activations},
-};
-use llama_models::Quantization;
+use llama_backend::Device;
+use llama_models::{DecoderOptions, Quantization};
 use llama_sampling::GrammarLimits;
+
+use crate::speculation::SpeculationOptions;
 
 /// Options of [`crate::CandleEngine::load`]. The defaults suit a laptop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineOptions {
     /// Where to compute.
     pub device: Device,
-    /// Precision of activations and cache; the device's default if absent.
-    pub dtype: Option<DType>,
-    /// Our kernels, or the reference they are checked against.
-    pub kernels: Kernels,
-    /// How quantised weights see their input: rounded to eight bits, which is fast, or exactly.
-    pub activations: Activations,
+    /// How the model computes: precision of activations and cache, our kernels or the reference, and how quantised
+    /// weights see their input.
+    pub decoder: DecoderOptions,
     /// Quantise the matrices of a dense checkpoint while loading, in memory of this process; refused for a checkpoint
     /// that is quantised already. Absent, weights stay in the file as they are.
     pub quantize: Option<Quantization>,
@@ -37,15 +32,16 @@ pub struct EngineOptions {
     pub max_waiting: usize,
     /// How large a request's grammar may be, and how much work each of its tokens.
     pub grammar_limits: GrammarLimits,
+    /// How tokens are drafted ahead; absent, each takes a step. A request can do without, see
+    /// [`llama_engine::Speculation`].
+    pub speculation: Option<SpeculationOptions>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             device: Device::Cpu,
-            dtype: None,
-            kernels: Kernels::Native,
-            activations: Activations::Int8,
+            decoder: DecoderOptions::default(),
             quantize: None,
             context_len: None,
             cache_tokens: None,
@@ -54,6 +50,7 @@ impl Default for EngineOptions {
             max_running: 64,
             max_waiting: 1024,
             grammar_limits: GrammarLimits::default(),
+            speculation: None,
         }
     }
 }

@@ -108,7 +108,8 @@ fn sessions_of_other_models_and_other_arithmetic_are_refused() {
         let draft = block_on(CandleEngine::load(draft, EngineOptions::default())).unwrap();
         assert!(matches!(refused(&draft, &file), SessionError::Foreign { .. }));
         let kernels = llama_backend::ops::Kernels::Reference;
-        let reference = bard(EngineOptions { kernels, ..EngineOptions::default() });
+        let decoder = llama_models::DecoderOptions { kernels, ..Default::default() };
+        let reference = bard(EngineOptions { decoder, ..EngineOptions::default() });
         assert!(matches!(refused(&reference, &file), SessionError::Foreign { .. }));
         let short = bard(EngineOptions { context_len: Some(39), ..EngineOptions::default() });
         assert!(matches!(refused(&short, &file), SessionError::Damaged { .. }));

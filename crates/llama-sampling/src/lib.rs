@@ -34,6 +34,7 @@ mod random;
 mod row;
 mod sampler;
 mod softmax;
+mod speculation;
 
 pub use distribution::Distribution;
 pub use error::SamplingError;
@@ -50,3 +51,4 @@ pub use processors::{
 };
 pub use random::{Stream, uniform};
 pub use sampler::Sampler;
+pub use speculation::Proposal;

@@ -93,6 +93,11 @@ impl Sampler {
         }
     }
 
+    /// Whether random numbers decide: false for a greedy sampler.
+    pub fn is_random(&self) -> bool {
+        self.choice == Choice::Draw
+    }
+
     /// Notes that `token` follows the history which was given last. Tokens that are only tried are accepted by a clone.
     ///
     /// # Errors

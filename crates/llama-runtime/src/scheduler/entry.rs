@@ -75,6 +75,28 @@ pub(super) struct Running {
     pub(super) tokens: Vec<u32>,
     pub(super) output: Output,
     pub(super) table: BlockTable,
+    /// Tokens that may come next, to be verified.
+    pub(super) draft: Draft,
+}
+
+/// Tokens to verify together with the last one known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The tokens.
+    pub tokens: Vec<u32>,
+    /// What happens when there is no room for all of them.
+    pub terms: DraftTerms,
+}
+
+/// What happens to a draft for which a step or the cache has no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DraftTerms {
+    /// It is cut, or dropped: nobody gives way to it.
+    #[default]
+    Optional,
+    /// It is verified whole, now or later, because the length of a draft shows in what is sampled. Others give way to
+    /// it as to any token. Only a draft that does not fit into the cache at all is dropped.
+    Binding,
 }
 
 impl Running {

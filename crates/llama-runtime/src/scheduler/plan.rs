@@ -12,8 +12,10 @@ use super::SequenceId;
 pub struct PlannedSpan {
     /// Whose tokens.
     pub id: SequenceId,
-    /// Which of them.
+    /// Which of them, drafted ones included.
     pub positions: Range<usize>,
+    /// How many of them, at the end, are a draft; then logits are wanted after each.
+    pub num_drafted: usize,
     /// What the step shall return: [`Output::Nothing`] for a chunk that is not the last, unless every state is wanted.
     pub output: Output,
 }

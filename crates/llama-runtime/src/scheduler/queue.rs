@@ -9,12 +9,12 @@ use llama_kv::{BlockPool, BlockTable, Holder};
 use llama_models::{Output, Span};
 
 use super::{
-    PlannedSpan, Refusal, SequenceId, SequenceSpec, Start, StepPlan,
+    Draft, PlannedSpan, Refusal, SequenceId, SequenceSpec, Start, StepPlan,
     entry::{Entry, Running},
 };
 
 /// Most rows of a step that want logits each: with a vocabulary of 150,000 they take 40 MB.
-const MAX_LOGIT_ROWS: usize = 64;
+pub(super) const MAX_LOGIT_ROWS: usize = 64;
 
 /// Limits of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub struct SchedulerConfig {
 /// The sequences of one engine and their blocks.
 #[derive(Debug)]
 pub struct Scheduler {
-    config: SchedulerConfig,
-    pool: BlockPool,
+    pub(super) config: SchedulerConfig,
+    pub(super) pool: BlockPool,
     waiting: BTreeMap<SequenceId, Entry>,
-    running: BTreeMap<SequenceId, Running>,
+    pub(super) running: BTreeMap<SequenceId, Running>,
 }
 
 impl Scheduler {
@@ -108,19 +108,22 @@ impl Scheduler {
     pub fn span(&self, planned: &PlannedSpan) -> Span {
         let running = self.running.get(&planned.id).expect("a planned sequence runs");
         let num_blocks = self.pool.blocks_for(planned.positions.end);
+        let known = planned.positions.start..planned.positions.end - planned.num_drafted;
         Span {
-            tokens: running.tokens[planned.positions.clone()].to_vec(),
+            tokens: [&running.tokens[known], &running.draft.tokens[..planned.num_drafted]].concat(),
             first_position: planned.positions.start,
             blocks: running.table.blocks()[..num_blocks].iter().map(|block| block.0).collect(),
             output: planned.output,
         }
     }
 
-    /// Says that the planned spans were computed: their blocks become shareable.
+    /// Says that the planned spans were computed: their blocks become shareable. Drafts are not settled by it, see
+    /// [`Scheduler::settle`].
     pub fn complete(&mut self, spans: &[PlannedSpan]) {
         for span in spans {
             if let Some(running) = self.running.get_mut(&span.id) {
-                self.pool.commit(&mut running.table, &running.tokens[..span.positions.end]);
+                let known_len = span.positions.end - span.num_drafted;
+                self.pool.commit(&mut running.table, &running.tokens[..known_len]);
             }
         }
     }
@@ -195,10 +198,9 @@ impl Scheduler {
                 return;
             }
             // A victim of one before it is gone; no victim has been planned, because all come after it.
-            while self.running.contains_key(&id) && !self.plan_span(id, 1, plan) {
+            while self.running.contains_key(&id) && !self.plan_draft(id, plan, budget) {
                 self.preempt_last(plan);
             }
-            *budget -= usize::from(self.running.contains_key(&id));
         }
     }
 
@@ -218,7 +220,8 @@ impl Scheduler {
         let mut len = running.num_pending().min(*budget);
         if running.output == Output::AllLogits {
             let planned = plan.spans.iter().filter(|span| span.output == Output::AllLogits);
-            let num_rows: usize = planned.map(|span| span.positions.len()).sum();
+            let prompts = planned.filter(|span| span.num_drafted == 0);
+            let num_rows: usize = prompts.map(|span| span.positions.len()).sum();
             len = len.min(MAX_LOGIT_ROWS.saturating_sub(num_rows));
         }
         let has_blocks = len == 0 || self.plan_span(id, len, plan);
@@ -288,13 +291,13 @@ impl Scheduler {
         };
         self.pool.truncate(&mut table, tokens.len() - 1);
         let copies = usize::from(self.pool.copies_tail(&table));
-        let running = Running { tokens, output, table };
+        let running = Running { tokens, output, table, draft: Draft::default() };
         let fits = self.lacking(&running) + copies + promised <= self.pool.available_blocks();
         if fits {
             self.running.insert(id, running);
         } else if is_fork {
             // It keeps its blocks until somebody needs them.
-            let Running { tokens, output, table } = running;
+            let Running { tokens, output, table, .. } = running;
             self.waiting.insert(id, Entry { tokens, output, start: Start::Forked(table) });
         } else {
             self.wait_again(id, running);
@@ -308,19 +311,21 @@ impl Scheduler {
     }
 
     /// Reserves blocks for the next `len` tokens of a running sequence and plans them. Says whether that worked.
-    fn plan_span(&mut self, id: SequenceId, len: usize, plan: &mut StepPlan) -> bool {
+    pub(super) fn plan_span(&mut self, id: SequenceId, len: usize, plan: &mut StepPlan) -> bool {
         let running = self.running.get_mut(&id).expect("only running sequences are planned");
         let positions = running.table.len()..running.table.len() + len;
         let Ok(copy) = self.pool.reserve(&mut running.table, positions.end) else {
             return false;
         };
         plan.copies.extend(copy);
-        let is_last = positions.end == running.tokens.len();
+        let num_drafted = positions.end.saturating_sub(running.tokens.len());
+        let is_last = positions.end >= running.tokens.len();
         let output = match running.output {
             Output::LastLogits if !is_last => Output::Nothing,
+            Output::LastLogits if num_drafted > 0 => Output::AllLogits,
             output => output,
         };
-        plan.spans.push(PlannedSpan { id, positions, output });
+        plan.spans.push(PlannedSpan { id, positions, num_drafted, output });
         true
     }
 
@@ -334,7 +339,7 @@ impl Scheduler {
 
     /// Takes a sequence's blocks away and lets it wait.
     fn wait_again(&mut self, id: SequenceId, running: Running) {
-        let Running { tokens, output, table } = running;
+        let Running { tokens, output, table, .. } = running;
         self.pool.close(table);
         self.waiting.insert(id, Entry { tokens, output, start: restart(output) });
     }

@@ -5,13 +5,13 @@ use std::time::Instant;
 use candle_core::Tensor;
 use futures_channel::{mpsc, oneshot};
 use llama_engine::{
-    Citation, EngineError, Event, FinishReason, Finished, KeepContext, PinnedContext, PromptEvent, Timings,
-    TokenEvent, Usage,
+    Citation, EngineError, Event, FinishReason, Finished, KeepContext, PinnedContext, PromptEvent,
+    Speculation, Timings, TokenEvent, Usage,
 };
-use llama_sampling::{Constraint, History, Processor, Sampler};
+use llama_sampling::{Constraint, History, Processor, Proposal, Sampler};
 
 use super::{Guide, guide::Masked, prompt::token_logprobs};
-use crate::{answer_text::AnswerText, events, sampling::failure};
+use crate::{answer_text::AnswerText, events, sampling::failure, speculation::Pace};
 
 /// How a generation goes: plain data, checked by the engine's front.
 pub(crate) struct GenerationSpec {
@@ -35,7 +35,7 @@ pub(crate) struct GenerationSpec {
 }
 
 /// Tokens that end an answer and are not part of it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Ends {
     /// The model's own.
     pub(crate) of_text: Vec<u32>,
@@ -43,10 +43,17 @@ pub(crate) struct Ends {
     pub(crate) stop: Vec<u32>,
 }
 
+impl Ends {
+    pub(crate) fn contains(&self, token: u32) -> bool {
+        self.of_text.contains(&token) || self.stop.contains(&token)
+    }
+}
+
 /// State of a generation between steps.
 pub(crate) struct Generation {
-    spec: GenerationSpec,
-    usage: Usage,
+    pub(super) spec: GenerationSpec,
+    pub(super) usage: Usage,
+    pub(super) pace: Pace,
     started: Option<Instant>,
     first_token: Option<Instant>,
 }
@@ -70,7 +77,13 @@ pub(super) enum Verdict {
 impl Generation {
     pub(crate) fn new(spec: GenerationSpec) -> Self {
         let usage = Usage { prompt_tokens: spec.prompt_tokens, ..Usage::default() };
-        Self { spec, usage, started: None, first_token: None }
+        Self { spec, usage, pace: Pace::new(Speculation::Auto), started: None, first_token: None }
+    }
+
+    /// Chooses how tokens are drafted ahead.
+    pub(crate) fn with_speculation(mut self, speculation: Speculation) -> Self {
+        self.pace = Pace::new(speculation);
+        self
     }
 
     /// Whether the end carries a handle on the sequence.
@@ -124,14 +137,25 @@ impl Generation {
     }
 
     /// Chooses the token that follows `tokens`, reports it and those that the grammar leaves no choice about, and says
-    /// how to go on.
+    /// how to go on. A token that was drafted for this place takes part in the choice, if it is given.
     ///
     /// # Shapes
     /// `logits`: `[v]`
-    pub(super) fn advance(&mut self, logits: &Tensor, tokens: &[u32]) -> Result<Verdict, EngineError> {
+    pub(super) fn advance(
+        &mut self,
+        logits: &Tensor,
+        tokens: &[u32],
+        proposal: Option<&Proposal>,
+    ) -> Result<Verdict, EngineError> {
         let history = History::new(tokens, self.spec.prompt_tokens);
         let allowed = self.allowed(logits)?;
-        let token = self.spec.sampler.sample(&allowed, &history).map_err(failure)?;
+        let sampler = &mut self.spec.sampler;
+        let chosen = match proposal {
+            Some(proposal) => sampler.verify(&allowed, &history, proposal),
+            None => sampler.sample(&allowed, &history),
+        };
+        let token = chosen.map_err(failure)?;
+        self.pace.see(token);
         self.first_token.get_or_insert_with(Instant::now);
         let mut chosen = Vec::new();
         let mut end = self.take(token, Some(logits), &mut chosen)?;
@@ -229,6 +253,7 @@ impl Generation {
             time_to_first_token: since_arrival(self.first_token),
             total: self.spec.arrived.elapsed(),
         };
+        self.usage.speculation.saved_us = self.pace.saved_us().round() as i64;
         events::request_finished(&reason, &self.usage, &timings);
         self.send(Event::Finished(Finished { reason, text, usage: self.usage, timings, context }));
     }

@@ -95,6 +95,11 @@ impl Guide {
         mask.map_err(dead_end)
     }
 
+    /// A copy of the constraint, to try tokens with.
+    pub(super) fn trial(&mut self) -> Constraint {
+        self.here().unshared()
+    }
+
     /// Goes on with a token.
     pub(super) fn accept(&mut self, token: u32) -> Result<(), EngineError> {
         self.here().accept(token).map_err(dead_end)

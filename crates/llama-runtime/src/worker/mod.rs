@@ -1,6 +1,7 @@
 //! The worker thread: it owns decoder and cache, and turns commands into steps and steps into events.
 
 mod command;
+mod draft;
 mod embedding;
 mod generation;
 mod guide;
@@ -17,4 +18,4 @@ mod tests;
 pub(crate) use command::{Command, EmbedJob, GenerateJob, PinJob, Reply};
 pub(crate) use generation::{Ends, Generation, GenerationSpec};
 pub(crate) use guide::{Forcing, Guide};
-pub(crate) use work::{Worker, WorkerParts};
+pub(crate) use work::{Forward, Worker, WorkerParts};

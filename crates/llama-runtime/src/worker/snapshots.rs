@@ -30,7 +30,7 @@ impl Worker {
         let mut table = self.scheduler.pool_mut().open(&tokens[..len], Holder::Pin);
         let first = table.len();
         let needed = self.scheduler.pool().blocks_for(len) - table.blocks().len();
-        self.num_preemptions += self.scheduler.make_room_for(needed);
+        self.counts.num_preemptions += self.scheduler.make_room_for(needed);
         let pool = self.scheduler.pool_mut();
         if pool.reserve(&mut table, len).is_err() {
             pool.close(table);

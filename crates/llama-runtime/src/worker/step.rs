@@ -20,8 +20,9 @@ use crate::{
 impl Worker {
     /// Runs one step, if there is anything to run.
     pub(super) fn step(&mut self) {
+        self.draft_ahead();
         let plan = self.scheduler.plan();
-        self.num_preemptions += plan.preempted.len() as u64;
+        self.counts.num_preemptions += plan.preempted.len() as u64;
         for refusal in &plan.refused {
             self.refuse(*refusal);
         }
@@ -98,13 +99,13 @@ impl Worker {
         let id = span.id;
         match (self.work.get(&id), output) {
             (Some(Work::Generate(_)), Some(logits)) => {
-                if span.output == Output::AllLogits {
+                if span.output == Output::AllLogits && span.num_drafted == 0 {
                     self.contain(id, |worker| worker.score_prompt(span, &logits));
                 }
                 // A prompt that could not be scored has ended.
                 if self.is_last(span) {
                     for id in self.split_samples(id) {
-                        self.contain(id, |worker| worker.take_logits(id, &logits));
+                        self.contain(id, |worker| worker.take_logits(id, span, &logits));
                     }
                 }
             }
@@ -154,24 +155,43 @@ impl Worker {
         narrowed.map_err(|source| EngineError::Model(Box::new(source)))
     }
 
+    /// Chooses what follows the last known token and, as long as the draft has it right, the drafted ones.
+    ///
     /// # Shapes
-    /// `logits`: `[t, v]`, of which the last row counts.
-    fn take_logits(&mut self, id: SequenceId, logits: &Tensor) -> Result<(), EngineError> {
+    /// `logits`: `[t, v]`, of which the last row counts, and as many before it as were drafted.
+    fn take_logits(
+        &mut self,
+        id: SequenceId,
+        span: &PlannedSpan,
+        logits: &Tensor,
+    ) -> Result<(), EngineError> {
         let logits = self.with_text(logits)?;
-        let row = logits.dim(0).and_then(|t| logits.get(t - 1));
-        let row = row.map_err(|source| EngineError::Model(Box::new(source)))?; // [v]
+        let mut verification = self.take_draft(id, span.num_drafted);
+        let first_row = logits.dim(0).map(|t| t - 1 - span.num_drafted);
+        let first_row = first_row.map_err(|source| EngineError::Model(Box::new(source)))?;
         let Some(Work::Generate(samples)) = self.work.get_mut(&id) else {
             return Ok(());
         };
         let [sample] = samples.as_mut_slice() else {
             unreachable!("the samples have been split");
         };
-        let tokens = self.scheduler.tokens(id).expect("a sequence that was computed is here");
-        let (tokens, end) = match sample.advance(&row, tokens)? {
-            Verdict::Continue(tokens) => (tokens, None),
-            Verdict::End(reason, tokens) => (tokens, Some(reason)),
+        let end = loop {
+            let row = logits.get(first_row + verification.num_confirmed());
+            let row = row.map_err(|source| EngineError::Model(Box::new(source)))?; // [v]
+            let tokens = self.scheduler.tokens(id).expect("a sequence that was computed is here");
+            let (tokens, end) = match sample.advance(&row, tokens, verification.proposal())? {
+                Verdict::Continue(tokens) => (tokens, None),
+                Verdict::End(reason, tokens) => (tokens, Some(reason)),
+            };
+            tokens.iter().for_each(|&token| self.scheduler.append(id, token));
+            if !verification.goes_on(&tokens) || end.is_some() {
+                break end;
+            }
         };
-        tokens.into_iter().for_each(|token| self.scheduler.append(id, token));
+        if span.num_drafted > 0 {
+            self.scheduler.settle(id);
+            self.settle_draft(id, &verification);
+        }
         if let Some(reason) = end {
             self.finish_generation(id, 0, reason);
         }
@@ -194,12 +214,12 @@ impl Worker {
 
     /// Whether a span ends with the last token known.
     fn is_last(&self, span: &PlannedSpan) -> bool {
-        self.scheduler.tokens(span.id).map(<[u32]>::len) == Some(span.positions.end)
+        self.scheduler.tokens(span.id).map(<[u32]>::len) == Some(span.positions.end - span.num_drafted)
     }
 }
 
 /// Does a part of a step. A panic inside becomes an error: it must not take the other sequences along.
-fn contained<T>(part: impl FnOnce() -> T) -> Result<T, StepFailure> {
+pub(super) fn contained<T>(part: impl FnOnce() -> T) -> Result<T, StepFailure> {
     catch_unwind(AssertUnwindSafe(part)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
@@ -209,7 +229,7 @@ fn contained<T>(part: impl FnOnce() -> T) -> Result<T, StepFailure> {
 
 /// Why a step failed. One failure can end several requests, so it can be cloned.
 #[derive(Clone, Debug, thiserror::Error)]
-enum StepFailure {
+pub(super) enum StepFailure {
     #[error(transparent)]
     Model(#[from] Arc<ModelError>),
     #[error("panic: {0}")]

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     EngineStats,
     scheduler::{Refusal, Scheduler, SequenceId, SequenceSpec, Start},
+    speculation::Speculator,
 };
 
 /// What a step needs of a model. Besides [`Decoder`] there is a scripted one in the worker's tests.
@@ -51,6 +52,8 @@ pub(crate) struct WorkerParts {
     pub(crate) engine: u64,
     /// Requests that wait: the engine counts them in, the worker out.
     pub(crate) num_waiting: Arc<AtomicUsize>,
+    /// What drafts ahead.
+    pub(crate) speculator: Option<Speculator>,
 }
 
 /// The worker's state. Lives on its own thread.
@@ -66,8 +69,15 @@ pub(crate) struct Worker {
     pub(super) scores: BTreeMap<SequenceId, PromptScores>,
     pub(super) masks: Masks,
     pub(super) pins: Pins,
-    num_arrivals: u64,
+    pub(super) speculator: Option<Speculator>,
     pub(super) num_waiting: Arc<AtomicUsize>,
+    pub(super) counts: Counts,
+}
+
+/// What has happened so far.
+#[derive(Default)]
+pub(super) struct Counts {
+    num_arrivals: u64,
     pub(super) num_preemptions: u64,
 }
 
@@ -99,9 +109,9 @@ impl Worker {
             scores: BTreeMap::new(),
             masks: Masks::default(),
             pins: Pins::new(parts.engine, commands),
-            num_arrivals: 0,
+            speculator: parts.speculator,
             num_waiting: parts.num_waiting,
-            num_preemptions: 0,
+            counts: Counts::default(),
         }
     }
 
@@ -163,7 +173,7 @@ impl Worker {
             num_waiting: self.scheduler.num_waiting(),
             num_queued: self.num_waiting.load(Ordering::Relaxed),
             num_pins: self.pins.len(),
-            num_preemptions: self.num_preemptions,
+            num_preemptions: self.counts.num_preemptions,
         }
     }
 
@@ -218,8 +228,8 @@ impl Worker {
         (tokens, output, start): (Vec<u32>, Output, Start),
         work: Work,
     ) -> SequenceId {
-        let id = SequenceId::new(self.num_arrivals, priority);
-        self.num_arrivals += 1;
+        let id = SequenceId::new(self.counts.num_arrivals, priority);
+        self.counts.num_arrivals += 1;
         self.scheduler.submit(SequenceSpec { id, tokens, output, start });
         self.work.insert(id, work);
         id
@@ -281,6 +291,9 @@ impl Worker {
     pub(super) fn end(&mut self, id: SequenceId) -> Option<Work> {
         let work = self.work.remove(&id)?;
         self.scores.remove(&id);
+        if let Some(speculator) = &mut self.speculator {
+            speculator.forget(id);
+        }
         self.leave_queue(id);
         self.scheduler.finish(id);
         Some(work)

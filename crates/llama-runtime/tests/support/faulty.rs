@@ -126,8 +126,8 @@ impl Faulty {
                 request.sampling.temperature = request.sampling.temperature.max(0.0);
                 request.sampling.top_k = None;
             }
-            Fault::PriorityMatters if request.priority.0 > 0 => request.sampling = other,
-            Fault::DeafToDeadline => request.deadline = None,
+            Fault::PriorityMatters if request.urgency.priority.0 > 0 => request.sampling = other,
+            Fault::DeafToDeadline => request.urgency.deadline = None,
             Fault::TakesForeignContext => request.context = None,
             Fault::ContextOneShort => {
                 let short = |context: PinnedContext| {

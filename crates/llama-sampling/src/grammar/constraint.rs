@@ -15,8 +15,9 @@ impl Constraint {
         Self { matcher }
     }
 
-    /// A clone that shares no cache, so that what it costs depends on its own text alone.
-    pub(super) fn unshared(&self) -> Self {
+    /// A clone that shares no cache, so that what it costs depends on its own text alone, and what it tries costs the
+    /// original nothing.
+    pub fn unshared(&self) -> Self {
         Self { matcher: self.matcher.deep_clone() }
     }
 

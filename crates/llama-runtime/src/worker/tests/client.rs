@@ -133,8 +133,11 @@ impl Client {
             .map(|_| {
                 let ((sender, events), (stop, stopped)) = (mpsc::unbounded(), oneshot::channel());
                 let late = is_late.then(|| Instant::now() + Duration::from_micros(random.below(2000) as u64));
+                // Cold enough that what is likely is certain.
+                let temperature = if random.is_one_in(2) { 0.05 } else { 0.0 };
+                let sampling = Sampling { temperature, ..Sampling::default() };
                 let generation = Generation::new(GenerationSpec {
-                    sampler: Sampler::new(&Sampling::default(), &Resolved::default()).unwrap(),
+                    sampler: Sampler::new(&sampling, &Resolved::default()).unwrap(),
                     guide: None,
                     text: AnswerText::new(BARD.tokenizer.stream_decoder(DecodeSpecial::Skip), Vec::new(), 0),
                     max_tokens,

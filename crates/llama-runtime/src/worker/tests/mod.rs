@@ -18,14 +18,27 @@ use llama_backend::Device;
 use llama_kv::{BlockPool, CacheConfig, PagedCache};
 
 use super::{Command, Worker, WorkerParts};
-use crate::scheduler::{Scheduler, SchedulerConfig};
+use crate::{
+    scheduler::{Scheduler, SchedulerConfig},
+    speculation::{
+        CostTable, Costs, Draft, DraftError, Drafter, DrafterChoice, OwnDrafter, SpeculationOptions,
+        Speculator, Verification,
+    },
+};
 use client::{Client, Random};
 use script::{Faults, Script};
 
 const BLOCK_LEN: usize = 4;
 const NUM_REQUESTS: usize = 3000;
+/// Steps that cost the same with any number of rows: as much is drafted as can be.
+const FREE: CostTable =
+    CostTable { step_us: [1000.0; 5], draft_us: 0.0, draft_token_us: 0.0, draft_read_us: 0.0 };
 
-fn worker(num_blocks: usize, faults: &Rc<Cell<Faults>>) -> (Worker, mpsc::Receiver<Command>) {
+fn worker(
+    num_blocks: usize,
+    faults: &Rc<Cell<Faults>>,
+    verification: Option<Verification>,
+) -> (Worker, mpsc::Receiver<Command>) {
     let cache = CacheConfig {
         num_layers: 1,
         num_kv_heads: 1,
@@ -36,22 +49,35 @@ fn worker(num_blocks: usize, faults: &Rc<Cell<Faults>>) -> (Worker, mpsc::Receiv
     };
     let backend = Device::Cpu.backend().unwrap();
     let limits = SchedulerConfig { max_step_tokens: 24, max_running: 8 };
+    let decoder = Script { faults: faults.clone() };
+    let mut cache = PagedCache::new(cache, &*backend).unwrap();
+    let scheduler = Scheduler::new(limits, BlockPool::new(num_blocks, BLOCK_LEN));
+    let speculator = verification.map(|verification| {
+        let drafter = OwnDrafter::new(|| Box::new(Guess(Random(7))));
+        let options = SpeculationOptions {
+            verification,
+            costs: Costs::Given(FREE),
+            ..SpeculationOptions::new(DrafterChoice::Own(drafter))
+        };
+        Speculator::load(&options, (&decoder, &mut cache), (&scheduler, script::VOCAB_SIZE)).unwrap()
+    });
     let parts = WorkerParts {
-        decoder: Box::new(Script { faults: faults.clone() }),
-        cache: PagedCache::new(cache, &*backend).unwrap(),
-        scheduler: Scheduler::new(limits, BlockPool::new(num_blocks, BLOCK_LEN)),
+        decoder: Box::new(decoder),
+        cache,
+        scheduler,
         vocab_size: script::VOCAB_SIZE,
         engine: 1,
         num_waiting: Arc::new(AtomicUsize::new(0)),
+        speculator,
     };
     let (commands, inbox) = mpsc::channel();
     (Worker::new(parts, commands), inbox)
 }
 
 /// Lets `NUM_REQUESTS` come and go, and checks each one's answer and, after every step, the blocks.
-fn run(seed: u64, num_blocks: usize, fails: bool) {
+fn run(seed: u64, fails: bool, verification: Option<Verification>) {
     let faults = Rc::new(Cell::new(Faults::default()));
-    let (mut worker, inbox) = worker(num_blocks, &faults);
+    let (mut worker, inbox) = worker(70 + seed as usize, &faults, verification);
     let mut random = Random(seed);
     let (mut clients, mut contexts): (Vec<Client>, Vec<_>) = (Vec::new(), Vec::new());
     let (mut num_asked, mut num_failures, mut num_answered) = (0, 0, 0);
@@ -108,13 +134,49 @@ fn check(worker: &Worker) {
 #[test]
 fn every_request_ends_once_with_its_own_tokens() {
     for seed in 0..4 {
-        run(seed, 70 + seed as usize, false);
+        run(seed, false, None);
     }
 }
 
 #[test]
 fn failures_end_those_they_hit_and_nobody_else() {
     for seed in 10..14 {
-        run(seed, 70 + seed as usize, true);
+        run(seed, true, None);
+    }
+}
+
+#[test]
+fn drafts_change_no_answer() {
+    for (seed, verification) in [(20, Verification::Matching), (21, Verification::Rejection)] {
+        run(seed, false, Some(verification));
+        run(seed + 10, true, Some(verification));
+    }
+}
+
+/// Guesses what the script says, and is wrong now and then.
+struct Guess(Random);
+
+impl Drafter for Guess {
+    fn name(&self) -> &'static str {
+        "guess"
+    }
+
+    fn extend(&mut self, drafts: &mut [Draft]) -> Result<(), DraftError> {
+        for draft in drafts {
+            loop {
+                let token = match self.0.below(6) {
+                    0 => self.0.below(script::VOCAB_SIZE + 1) as u32,
+                    _ => script::next_token(draft.tokens()),
+                };
+                if !draft.push(token) {
+                    break;
+                }
+            }
+        }
+        match self.0.below(50) {
+            0 => Err("scripted".into()),
+            1 => script::panic::quietly("scripted, while drafting"),
+            _ => Ok(()),
+        }
     }
 }

@@ -122,9 +122,9 @@ fn output_of(
     Ok(Some(tensor))
 }
 
-mod panic {
+pub(super) mod panic {
     /// Panics without the message on standard error.
-    pub(super) fn quietly(text: &'static str) -> ! {
+    pub(in crate::worker) fn quietly(text: &'static str) -> ! {
         std::panic::resume_unwind(Box::new(text))
     }
 }
