@@ -28,6 +28,14 @@ impl Device {
             .unwrap_or(Self::Cpu)
     }
 
+    /// Every device that this build and this machine have, the CPU first.
+    pub fn available() -> Vec<Self> {
+        let gpus = [Self::Metal as fn(usize) -> Self, Self::Cuda]
+            .into_iter()
+            .flat_map(|of_kind| (0..).map(of_kind).take_while(|device| device.backend().is_ok()));
+        std::iter::once(Self::Cpu).chain(gpus).collect()
+    }
+
     /// Opens the device.
     ///
     /// # Errors
@@ -97,6 +105,7 @@ mod tests {
     #[cfg(not(any(feature = "metal", feature = "cuda")))]
     fn a_build_without_gpus_refuses_them_and_chooses_the_cpu() {
         assert_eq!(Device::auto(), Device::Cpu);
+        assert_eq!(Device::available(), [Device::Cpu]);
         assert!(Device::Metal(0).backend().is_err());
         assert!(Device::Cuda(0).backend().is_err());
     }
