@@ -43,6 +43,16 @@ pub enum BackendError {
         /// What does not fit, with the numbers.
         reason: String,
     },
+    /// A kernel of ours does not compile on this GPU: its system is too old, or the kernel is wrong. Please report it;
+    /// `Kernels::Reference` computes without.
+    #[cfg(feature = "metal")]
+    #[error("Metal kernel {function}")]
+    Kernel {
+        /// The kernel.
+        function: String,
+        /// What the compiler says.
+        source: Box<candle_metal_kernels::MetalKernelError>,
+    },
     /// Candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

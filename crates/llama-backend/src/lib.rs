@@ -18,6 +18,8 @@
 pub mod backend;
 mod device;
 mod error;
+#[cfg(any(feature = "metal", test))]
+mod metal;
 pub mod ops;
 pub mod parallel;
 pub mod roofline;

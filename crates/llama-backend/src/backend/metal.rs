@@ -3,10 +3,13 @@
 use candle_core::DType;
 
 use super::{Backend, Memory, Support};
+#[cfg(feature = "metal")]
+use crate::metal::placed_bytes;
 use crate::ops::{self, Op};
 
 /// Operations that have a Metal kernel of our own.
-pub(crate) const NATIVE_OPS: &[Op] = &[];
+pub(crate) const NATIVE_OPS: &[Op] =
+    &[Op::Embed, Op::KvWrite, Op::Residual, Op::RmsNorm, Op::Rope, Op::SwiGlu];
 
 /// An Apple GPU.
 #[derive(Debug)]
@@ -42,6 +45,17 @@ impl Backend for Metal {
         ops::support(op, &self.device)
     }
 
+    /// Bytes of weights are those that were used; `private_bytes` is all else that the device has allocated: cache,
+    /// activations, what a step uploads, and Candle's pool.
+    #[cfg(feature = "metal")]
+    fn memory(&self) -> Memory {
+        let candle_core::Device::Metal(device) = &self.device else { return Memory::default() };
+        let (mapped_bytes, shared_bytes) = placed_bytes(device);
+        let allocated = device.metal_device().current_allocated_size() as u64;
+        Memory { mapped_bytes, shared_bytes, private_bytes: allocated.saturating_sub(mapped_bytes + shared_bytes) }
+    }
+
+    #[cfg(not(feature = "metal"))]
     fn memory(&self) -> Memory {
         Memory::default()
     }

@@ -82,6 +82,18 @@ impl MappedTensor {
         &(*self.owner).as_ref()[self.range.clone()]
     }
 
+    /// What keeps the bytes alive.
+    #[cfg(feature = "metal")]
+    pub(crate) fn owner(&self) -> &ByteOwner {
+        &self.owner
+    }
+
+    /// Where they are in the owner's.
+    #[cfg(feature = "metal")]
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
     /// Bytes of one row.
     pub fn row_bytes(&self) -> usize {
         self.dtype.row_bytes(self.cols()).expect("checked by MappedTensor::new")

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{DType, Device, Tensor};
 
 use super::{MappedTensor, decode_row};
+#[cfg(feature = "metal")]
+use crate::metal::StoredBytes;
 use crate::BackendError;
 
 /// A checkpoint's tensor together with the device it is used on. Cloning is cheap and shares the device copy.
@@ -16,12 +18,21 @@ pub struct Weight {
     device: Device,
     dtype: DType,
     resident: Arc<OnceLock<Tensor>>,
+    #[cfg(feature = "metal")]
+    stored: Arc<OnceLock<StoredBytes>>,
 }
 
 impl Weight {
     /// Prepares `mapped` for use on `device`, where computing is done in `dtype`.
     pub fn new(mapped: MappedTensor, device: &Device, dtype: DType) -> Self {
-        Self { mapped, device: device.clone(), dtype, resident: Arc::default() }
+        Self {
+            mapped,
+            device: device.clone(),
+            dtype,
+            resident: Arc::default(),
+            #[cfg(feature = "metal")]
+            stored: Arc::default(),
+        }
     }
 
     /// The stored form.
@@ -32,6 +43,29 @@ impl Weight {
     /// Where it is used.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Dtype of what is computed with it.
+    #[cfg(feature = "metal")]
+    pub(crate) fn compute_dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The stored bytes where Metal kernels read them; placed there on first use.
+    ///
+    /// # Errors
+    /// [`BackendError::Argument`] if it is used on another device; Candle's, if there is no memory for a copy.
+    #[cfg(feature = "metal")]
+    pub(crate) fn stored(&self) -> Result<&StoredBytes, BackendError> {
+        if let Some(stored) = self.stored.get() {
+            return Ok(stored);
+        }
+        let Device::Metal(device) = &self.device else {
+            let reason = format!("{:?} is on {:?}, not on Metal", self.mapped, self.device.location());
+            return Err(BackendError::Argument { op: "weight", reason });
+        };
+        let stored = StoredBytes::new(&self.mapped, device)?;
+        Ok(self.stored.get_or_init(|| stored))
     }
 
     /// Number of output features, `rows` of the stored matrix.

@@ -1,6 +1,8 @@
 //! Rows of the embedding table.
 
 mod cpu;
+#[cfg(feature = "metal")]
+mod metal;
 mod reference;
 
 use candle_core::Tensor;
@@ -25,6 +27,8 @@ pub fn embed(tokens: &[u32], table: &Weight, kernels: Kernels) -> Result<Tensor,
     }
     match count::choose(Op::Embed, table.device(), kernels) {
         Path::Cpu => cpu::embed(tokens, table),
+        #[cfg(feature = "metal")]
+        Path::Metal => metal::embed(tokens, table),
         _ => reference::embed(tokens, table),
     }
 }

@@ -1,6 +1,8 @@
 //! Writes new keys or values into their slots of the cache, in place.
 
 mod cpu;
+#[cfg(feature = "metal")]
+mod metal;
 mod reference;
 mod slots;
 
@@ -29,6 +31,8 @@ pub fn kv_write(cache: &Tensor, rows: &Tensor, slots: &Slots, kernels: Kernels) 
     }
     match count::choose(Op::KvWrite, cache.device(), kernels) {
         Path::Cpu => Ok(cache.inplace_op2(rows, &cpu::KvWriteCpu { slots: slots.as_slice() })?),
+        #[cfg(feature = "metal")]
+        Path::Metal => metal::kv_write(cache, rows, slots),
         _ => reference::kv_write(cache, rows, slots),
     }
 }

@@ -3,6 +3,8 @@
 //! Candle's own addition wakes a thread pool of its own, which fights with ours for the cores: more than the work.
 
 mod cpu;
+#[cfg(feature = "metal")]
+mod metal;
 mod reference;
 
 use candle_core::Tensor;
@@ -24,6 +26,8 @@ pub fn residual(x: &Tensor, y: &Tensor, kernels: Kernels) -> Result<Tensor, Back
     }
     match count::choose(Op::Residual, x.device(), kernels) {
         Path::Cpu => Ok(x.apply_op2_no_bwd(y, &cpu::ResidualCpu)?),
+        #[cfg(feature = "metal")]
+        Path::Metal => metal::residual(x, y),
         _ => reference::residual(x, y),
     }
 }

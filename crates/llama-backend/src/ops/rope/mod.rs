@@ -1,6 +1,8 @@
 //! Rotary position embedding at given positions (Su et al., arXiv:2104.09864, equation 34).
 
 mod cpu;
+#[cfg(feature = "metal")]
+mod metal;
 mod reference;
 
 use candle_core::{DType, Device, Tensor};
@@ -76,6 +78,8 @@ pub fn rope(
             let op = cpu::RopeCpu { layout };
             Ok(x.apply_op3_no_bwd(&rotations.cos, &rotations.sin, &op)?)
         }
+        #[cfg(feature = "metal")]
+        Path::Metal => metal::rope(x, rotations, layout),
         _ => reference::rope(x, rotations, layout),
     }
 }

@@ -1,6 +1,8 @@
 //! The gated activation of the feed-forward layer (Shazeer, arXiv:2002.05202, equation 6).
 
 pub(in crate::ops) mod cpu;
+#[cfg(feature = "metal")]
+pub(in crate::ops) mod metal;
 mod reference;
 
 use candle_core::Tensor;
@@ -18,6 +20,8 @@ use crate::BackendError;
 pub fn swiglu(gate_up: &Tensor, kernels: Kernels) -> Result<Tensor, BackendError> {
     match count::choose(Op::SwiGlu, gate_up.device(), kernels) {
         Path::Cpu => Ok(gate_up.apply_op1_no_bwd(&cpu::SwiGluCpu)?),
+        #[cfg(feature = "metal")]
+        Path::Metal => metal::swiglu(gate_up),
         _ => reference::swiglu(gate_up),
     }
 }

@@ -1,0 +1,95 @@
+//! Arguments of the kernels: one struct each, the same on the host and in the source, which a test compares.
+//!
+//! Fields are ordered so that there is no padding. Offsets are in bytes, strides in elements.
+
+#[cfg(test)]
+use super::Source;
+
+/// Declares the structs, and for the test what they look like in memory.
+macro_rules! arguments {
+    ($($(#[$doc:meta])* $name:ident in $source:ident { $($field:ident: $ty:ident),+ $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[repr(C)]
+            #[derive(Clone, Copy, Debug)]
+            #[cfg_attr(not(feature = "metal"), expect(dead_code, reason = "read by Metal kernels"))]
+            pub(crate) struct $name {
+                $(pub(crate) $field: $ty),+
+            }
+        )+
+
+        /// Each struct: its source, name, size, and per field name, type and offset.
+        #[cfg(test)]
+        fn layouts() -> Vec<tests::Layout> {
+            vec![$((
+                Source::$source,
+                stringify!($name),
+                size_of::<$name>(),
+                vec![$((stringify!($field), stringify!($ty), std::mem::offset_of!($name, $field))),+],
+            )),+]
+        }
+    };
+}
+
+arguments! {
+    /// Of `embed`.
+    EmbedArgs in Embed { table_offset: u64, row_bytes: u64, num_rows: u32, width: u32 }
+    /// Of `kv_write`.
+    KvWriteArgs in KvWrite {
+        num_values: u32, num_heads: u32, head_dim: u32, row_stride: u32, head_stride: u32, padding: u32,
+    }
+    /// Of `residual`.
+    ResidualArgs in Residual { num_values: u32, width: u32, x_stride: u32, y_stride: u32 }
+    /// Of `rms_norm`.
+    RmsNormArgs in RmsNorm {
+        weight_offset: u64, width: u32, inner_rows: u32, outer_stride: u32, inner_stride: u32, eps: f32,
+        num_simdgroups: u32,
+    }
+    /// Of `rope`.
+    RopeArgs in Rope {
+        num_pairs: u32, num_heads: u32, half_dim: u32, row_stride: u32, head_stride: u32, adjacent: u32,
+    }
+    /// Of `swiglu`.
+    SwiGluArgs in SwiGlu { num_values: u32, width: u32, row_stride: u32, padding: u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) type Layout = (Source, &'static str, usize, Vec<(&'static str, &'static str, usize)>);
+
+    /// The struct `name` of a source: its size, and per field name, type and offset by the language's rules.
+    fn parse(text: &str, name: &str) -> (usize, Vec<(String, String, usize)>) {
+        let body = text.split_once(&format!("struct {name} {{")).unwrap().1.split_once("};").unwrap().0;
+        let mut end = 0usize;
+        let declarations = body.split(';').map(str::trim).filter(|line| !line.is_empty());
+        let fields = declarations.map(|line| {
+            let (ty, field) = line.split_once(' ').unwrap();
+            let (ty, size) = match ty {
+                "uint" => ("u32", 4),
+                "float" => ("f32", 4),
+                "ulong" => ("u64", 8),
+                _ => panic!("{name}: {line}"),
+            };
+            let offset = end.next_multiple_of(size);
+            end = offset + size;
+            (field.to_owned(), ty.to_owned(), offset)
+        });
+        let fields: Vec<_> = fields.collect();
+        let widest = if fields.iter().any(|(_, ty, _)| ty == "u64") { 8 } else { 4 };
+        (end.next_multiple_of(widest), fields)
+    }
+
+    #[test]
+    fn host_and_kernel_agree() {
+        for (source, name, size, fields) in layouts() {
+            let (parsed_size, parsed) = parse(source.text(), name);
+            let ours: Vec<_> =
+                fields.iter().map(|&(field, ty, at)| (field.to_owned(), ty.to_owned(), at)).collect();
+            assert_eq!((size, &ours), (parsed_size, &parsed), "{name}");
+            let bytes: usize = fields.iter().map(|(_, ty, _)| if *ty == "u64" { 8 } else { 4 }).sum();
+            assert_eq!(bytes, size, "{name} has padding");
+        }
+    }
+}
