@@ -9,7 +9,7 @@ use crate::ops::{self, Op};
 
 /// Operations that have a Metal kernel of our own.
 pub(crate) const NATIVE_OPS: &[Op] =
-    &[Op::Embed, Op::KvWrite, Op::Residual, Op::RmsNorm, Op::Rope, Op::SwiGlu];
+    &[Op::Embed, Op::GatedLinear, Op::KvWrite, Op::Linear, Op::Residual, Op::RmsNorm, Op::Rope, Op::SwiGlu];
 
 /// An Apple GPU.
 #[derive(Debug)]

@@ -34,9 +34,19 @@ macro_rules! arguments {
 arguments! {
     /// Of `embed`.
     EmbedArgs in Embed { table_offset: u64, row_bytes: u64, num_rows: u32, width: u32 }
+    /// Of `gated_few`.
+    GatedLinearArgs in Linear {
+        gate_offset: u64, gate_row_bytes: u64, up_offset: u64, up_row_bytes: u64, num_rows: u32, in_features: u32,
+        out_features: u32, x_stride: u32,
+    }
     /// Of `kv_write`.
     KvWriteArgs in KvWrite {
         num_values: u32, num_heads: u32, head_dim: u32, row_stride: u32, head_stride: u32, padding: u32,
+    }
+    /// Of `linear_few` and `linear_tile`.
+    LinearArgs in Linear {
+        weight_offset: u64, row_bytes: u64, bias_offset: u64, num_rows: u32, in_features: u32, out_features: u32,
+        x_stride: u32, out_stride: u32, first_column: u32,
     }
     /// Of `residual`.
     ResidualArgs in Residual { num_values: u32, width: u32, x_stride: u32, y_stride: u32 }

@@ -23,6 +23,6 @@ pub(crate) use {
     dispatch::{Dispatch, format, suffix},
     operand::{Operand, Output},
     pipeline::Kernel,
-    stored::{StoredBytes, placed_bytes},
+    stored::{NO_WEIGHT, StoredBytes, placed_bytes},
 };
 pub(crate) use source::Source;

@@ -7,6 +7,8 @@ pub(crate) enum Source {
     Embed,
     /// `ops/kv_write`
     KvWrite,
+    /// `ops/linear`
+    Linear,
     /// `ops/residual`
     Residual,
     /// `ops/rms_norm`
@@ -27,14 +29,15 @@ macro_rules! library {
 impl Source {
     /// Every library.
     #[cfg(test)]
-    const ALL: [Self; 6] =
-        [Self::Embed, Self::KvWrite, Self::Residual, Self::RmsNorm, Self::Rope, Self::SwiGlu];
+    const ALL: [Self; 7] =
+        [Self::Embed, Self::KvWrite, Self::Linear, Self::Residual, Self::RmsNorm, Self::Rope, Self::SwiGlu];
 
     /// Its text, in the Metal Shading Language.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Embed => library!("embed/embed.metal"),
             Self::KvWrite => library!("kv_write/kv_write.metal"),
+            Self::Linear => library!("linear/linear.metal"),
             Self::Residual => library!("residual/residual.metal"),
             Self::RmsNorm => library!("rms_norm/rms_norm.metal"),
             Self::Rope => library!("rope/rope.metal"),

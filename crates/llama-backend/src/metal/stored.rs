@@ -19,6 +19,9 @@ use crate::{
     weight::{ByteOwner, MappedTensor, WeightDtype},
 };
 
+/// In place of a format: there is no such weight. `STORED_NOTHING` in `stored.metal`.
+pub(crate) const NO_WEIGHT: u16 = 255;
+
 /// The bytes of one weight on the device, in the format of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredBytes {

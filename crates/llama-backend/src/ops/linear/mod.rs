@@ -5,6 +5,8 @@ pub(in crate::ops) mod cpu;
 mod few;
 mod int8;
 mod outer;
+#[cfg(feature = "metal")]
+pub(in crate::ops) mod metal;
 mod reference;
 
 pub use activations::Activations;
@@ -105,6 +107,8 @@ pub fn linear(x: &Tensor, layer: &Linear, kernels: Kernels) -> Result<Tensor, Ba
     }
     match count::choose(Op::Linear, x.device(), kernels) {
         Path::Cpu => Ok(x.apply_op1_no_bwd(&cpu::LinearCpu(layer))?),
+        #[cfg(feature = "metal")]
+        Path::Metal => metal::linear(x, layer),
         _ => reference::linear(x, layer),
     }
 }
