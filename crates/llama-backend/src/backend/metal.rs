@@ -1,4 +1,4 @@
-//! An Apple GPU, through Candle: every operation composed until it has a kernel of its own here.
+//! An Apple GPU: every operation native, weights read from the map where Metal takes its pages.
 
 use candle_core::DType;
 
@@ -8,8 +8,7 @@ use crate::metal::placed_bytes;
 use crate::ops::{self, Op};
 
 /// Operations that have a Metal kernel of our own.
-pub(crate) const NATIVE_OPS: &[Op] =
-    &[Op::Embed, Op::GatedLinear, Op::KvWrite, Op::Linear, Op::Residual, Op::RmsNorm, Op::Rope, Op::SwiGlu];
+pub(crate) const NATIVE_OPS: &[Op] = &Op::ALL;
 
 /// An Apple GPU.
 #[derive(Debug)]
@@ -52,7 +51,11 @@ impl Backend for Metal {
         let candle_core::Device::Metal(device) = &self.device else { return Memory::default() };
         let (mapped_bytes, shared_bytes) = placed_bytes(device);
         let allocated = device.metal_device().current_allocated_size() as u64;
-        Memory { mapped_bytes, shared_bytes, private_bytes: allocated.saturating_sub(mapped_bytes + shared_bytes) }
+        Memory {
+            mapped_bytes,
+            shared_bytes,
+            private_bytes: allocated.saturating_sub(mapped_bytes + shared_bytes),
+        }
     }
 
     #[cfg(not(feature = "metal"))]

@@ -3,7 +3,7 @@
 //! Fields are ordered so that there is no padding. Offsets are in bytes, strides in elements.
 
 #[cfg(test)]
-use super::Source;
+use super::source::Source;
 
 /// Declares the structs, and for the test what they look like in memory.
 macro_rules! arguments {
@@ -12,7 +12,6 @@ macro_rules! arguments {
             $(#[$doc])*
             #[repr(C)]
             #[derive(Clone, Copy, Debug)]
-            #[cfg_attr(not(feature = "metal"), expect(dead_code, reason = "read by Metal kernels"))]
             pub(crate) struct $name {
                 $(pub(crate) $field: $ty),+
             }
@@ -32,6 +31,11 @@ macro_rules! arguments {
 }
 
 arguments! {
+    /// Of `attend_rows`, `merge_chunks` and `attend_tile`.
+    AttentionArgs in PagedAttention {
+        num_heads: u32, num_kv_heads: u32, head_dim: u32, block_len: u32, q_row_stride: u32, q_head_stride: u32,
+        window: u32, num_chunks: u32, chunk_len: u32, min_tile_rows: u32, scale: f32, padding: u32,
+    }
     /// Of `embed`.
     EmbedArgs in Embed { table_offset: u64, row_bytes: u64, num_rows: u32, width: u32 }
     /// Of `gated_few`.

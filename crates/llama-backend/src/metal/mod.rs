@@ -17,12 +17,12 @@ mod source;
 #[cfg(feature = "metal")]
 mod stored;
 
-pub(crate) use arguments::*;
 #[cfg(feature = "metal")]
 pub(crate) use {
+    arguments::*,
     dispatch::{Dispatch, format, suffix},
     operand::{Operand, Output},
     pipeline::Kernel,
+    source::Source,
     stored::{NO_WEIGHT, StoredBytes, placed_bytes},
 };
-pub(crate) use source::Source;

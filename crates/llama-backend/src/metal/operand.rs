@@ -54,16 +54,16 @@ impl Operand {
 
     /// Its rows.
     pub(crate) fn rows(&self, op: &'static str) -> Result<RowStrides, BackendError> {
-        let ((outer, outer_stride), (inner, inner_stride)) =
-            match (self.layout.dims(), self.layout.stride()) {
-                (&[_], _) => ((1, 0), (1, 0)),
-                (&[d0, _], &[s0, _]) => ((1, 0), (d0, s0)),
-                (&[d0, d1, _], &[s0, s1, _]) => ((d0, s0), (d1, s1)),
-                (dims, _) => {
-                    let reason = format!("rank {} is not supported", dims.len());
-                    return Err(BackendError::Argument { op, reason });
-                }
-            };
+        let ((outer, outer_stride), (inner, inner_stride)) = match (self.layout.dims(), self.layout.stride())
+        {
+            (&[_], _) => ((1, 0), (1, 0)),
+            (&[d0, _], &[s0, _]) => ((1, 0), (d0, s0)),
+            (&[d0, d1, _], &[s0, s1, _]) => ((d0, s0), (d1, s1)),
+            (dims, _) => {
+                let reason = format!("rank {} is not supported", dims.len());
+                return Err(BackendError::Argument { op, reason });
+            }
+        };
         Ok(RowStrides { outer, outer_stride, inner, inner_stride })
     }
 

@@ -12,7 +12,7 @@ use candle_metal_kernels::{
 };
 use objc2_metal::MTLCompileOptions;
 
-use super::Source;
+use super::source::Source;
 use crate::BackendError;
 
 /// One kernel: a function of a library, with its constants.

@@ -9,6 +9,8 @@ pub(crate) enum Source {
     KvWrite,
     /// `ops/linear`
     Linear,
+    /// `ops/paged_attention`
+    PagedAttention,
     /// `ops/residual`
     Residual,
     /// `ops/rms_norm`
@@ -29,8 +31,16 @@ macro_rules! library {
 impl Source {
     /// Every library.
     #[cfg(test)]
-    const ALL: [Self; 7] =
-        [Self::Embed, Self::KvWrite, Self::Linear, Self::Residual, Self::RmsNorm, Self::Rope, Self::SwiGlu];
+    const ALL: [Self; 8] = [
+        Self::Embed,
+        Self::KvWrite,
+        Self::Linear,
+        Self::PagedAttention,
+        Self::Residual,
+        Self::RmsNorm,
+        Self::Rope,
+        Self::SwiGlu,
+    ];
 
     /// Its text, in the Metal Shading Language.
     pub(crate) fn text(self) -> &'static str {
@@ -38,6 +48,7 @@ impl Source {
             Self::Embed => library!("embed/embed.metal"),
             Self::KvWrite => library!("kv_write/kv_write.metal"),
             Self::Linear => library!("linear/linear.metal"),
+            Self::PagedAttention => library!("paged_attention/paged_attention.metal"),
             Self::Residual => library!("residual/residual.metal"),
             Self::RmsNorm => library!("rms_norm/rms_norm.metal"),
             Self::Rope => library!("rope/rope.metal"),
@@ -73,7 +84,10 @@ mod tests {
                 for (i, buffer) in buffers.iter().enumerate() {
                     let spaces = ["device ", "constant "];
                     assert!(spaces.iter().any(|space| buffer.starts_with(space)), "{source:?}: {buffer}");
-                    assert!(buffer.ends_with(&format!("[[buffer({i})]]")), "{source:?}: {buffer}, expected {i}");
+                    assert!(
+                        buffer.ends_with(&format!("[[buffer({i})]]")),
+                        "{source:?}: {buffer}, expected {i}"
+                    );
                 }
                 for pointer in list.iter().filter(|text| text.contains(['*', '&'])) {
                     let placed = pointer.contains("[[buffer(") || pointer.contains("[[threadgroup(");
@@ -87,7 +101,8 @@ mod tests {
     fn each_kernel_exists_for_three_dtypes() {
         for source in Source::ALL {
             let text = source.text();
-            let hosts: Vec<&str> = text.split("host_name(\"").skip(1).map(|s| s.split('"').next().unwrap()).collect();
+            let hosts: Vec<&str> =
+                text.split("host_name(\"").skip(1).map(|s| s.split('"').next().unwrap()).collect();
             assert!(hosts.len() >= 3 && hosts.len().is_multiple_of(3), "{source:?}: {hosts:?}");
             let stems = |suffix| hosts.iter().filter_map(move |host| host.strip_suffix(suffix));
             assert!(stems("_f32").eq(stems("_f16")), "{source:?}: {hosts:?}");

@@ -115,7 +115,8 @@ impl StoredBytes {
 /// Bytes of weights on a device: read from mapped files, and copied.
 pub(crate) fn placed_bytes(device: &MetalDevice) -> (u64, u64) {
     let (mut mapped_bytes, mut copied_bytes) = (0, 0);
-    let mut add = |mapped: &MappedBuffer| mapped_bytes += lock(&mapped.tensors).values().sum::<usize>() as u64;
+    let mut add =
+        |mapped: &MappedBuffer| mapped_bytes += lock(&mapped.tensors).values().sum::<usize>() as u64;
     let files = lock(&FILES);
     let files = files.iter().filter(|((id, _), _)| *id == device.id());
     files.filter_map(|(_, file)| file.upgrade()).for_each(|file| add(&file));
@@ -164,7 +165,12 @@ impl MappedBuffer {
         // SAFETY: the region is whole pages that each hold a byte of the owner, so they are mapped as long as the owner
         // lives, which `_owner` ensures; kernels read of it what belongs to the weight, and nothing writes.
         let buffer = unsafe {
-            metal.newBufferWithBytesNoCopy_length_options_deallocator(pointer, end - start, RESOURCE_OPTIONS, None)
+            metal.newBufferWithBytesNoCopy_length_options_deallocator(
+                pointer,
+                end - start,
+                RESOURCE_OPTIONS,
+                None,
+            )
         };
         let buffer = Buffer::new(buffer?);
         device.register_buffers([&buffer]);

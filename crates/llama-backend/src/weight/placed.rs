@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{DType, Device, Tensor};
 
 use super::{MappedTensor, decode_row};
+use crate::BackendError;
 #[cfg(feature = "metal")]
 use crate::metal::StoredBytes;
-use crate::BackendError;
 
 /// A checkpoint's tensor together with the device it is used on. Cloning is cheap and shares the device copy.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ mod activations;
 pub(in crate::ops) mod cpu;
 mod few;
 mod int8;
-mod outer;
 #[cfg(feature = "metal")]
 pub(in crate::ops) mod metal;
+mod outer;
 mod reference;
 
 pub use activations::Activations;

@@ -3,6 +3,8 @@
 mod cpu;
 mod device_layout;
 mod layout;
+#[cfg(feature = "metal")]
+mod metal;
 mod reference;
 mod run;
 
@@ -81,6 +83,8 @@ pub fn paged_attention(
             let op = cpu::PagedAttentionCpu { layout, scope };
             Ok(q.apply_op3_no_bwd(cache.keys, cache.values, &op)?)
         }
+        #[cfg(feature = "metal")]
+        Path::Metal => metal::paged_attention(q, cache, layout, scope),
         _ => reference::paged_attention(q, cache, layout, scope),
     }
 }

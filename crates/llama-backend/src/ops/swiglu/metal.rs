@@ -18,12 +18,8 @@ pub(in crate::ops) fn swiglu(gate_up: &Tensor) -> Result<Tensor, BackendError> {
         function: format!("swiglu_{}", suffix("swiglu", gate_up.dtype())?),
         constants: Vec::new(),
     };
-    let arguments = SwiGluArgs {
-        num_values: (t * f) as u32,
-        width: f as u32,
-        row_stride: input.stride(0),
-        padding: 0,
-    };
+    let arguments =
+        SwiGluArgs { num_values: (t * f) as u32, width: f as u32, row_stride: input.stride(0), padding: 0 };
     let output = Output::new(input.device(), (t, f), gate_up.dtype())?;
     Dispatch::new(input.device(), &kernel)?
         .input(&input)
