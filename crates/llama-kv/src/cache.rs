@@ -63,10 +63,10 @@ impl PagedCache {
         if backend.device().is_cpu() {
             check_memory(config.total_bytes())?;
         }
-        let shape = (config.num_blocks * config.block_len, config.num_kv_heads, config.head_dim);
-        let zeros = || Tensor::zeros(shape, config.dtype, backend.device());
+        let shape = [config.num_blocks * config.block_len, config.num_kv_heads, config.head_dim];
+        let zeros = || backend.zeros(&shape, config.dtype);
         let layers = (0..config.num_layers).map(|_| Ok((zeros()?, zeros()?)));
-        Ok(Self { config, layers: layers.collect::<candle_core::Result<_>>()? })
+        Ok(Self { config, layers: layers.collect::<Result<_, KvError>>()? })
     }
 
     /// Its size and precision.

@@ -47,7 +47,7 @@ pub struct Batch {
     outputs: Vec<Output>,
 }
 
-/// Results of a step, one per span, in order.
+/// Results of a step, one per span, in order, on the CPU.
 ///
 /// # Shapes
 /// `[1, v]` for last logits, `[t, v]` for all logits, `[t, e]` for hidden states of a span of t tokens.

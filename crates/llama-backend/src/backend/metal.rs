@@ -1,11 +1,16 @@
 //! An Apple GPU: every operation native, weights read from the map where Metal takes its pages.
 
 use candle_core::DType;
+#[cfg(feature = "metal")]
+use candle_core::Tensor;
 
 use super::{Backend, Memory, Support};
-#[cfg(feature = "metal")]
-use crate::metal::placed_bytes;
 use crate::ops::{self, Op};
+#[cfg(feature = "metal")]
+use crate::{
+    BackendError,
+    metal::{Output, placed_bytes},
+};
 
 /// Operations that have a Metal kernel of our own.
 pub(crate) const NATIVE_OPS: &[Op] = &Op::ALL;
@@ -55,6 +60,15 @@ impl Backend for Metal {
             mapped_bytes,
             shared_bytes,
             private_bytes: allocated.saturating_sub(mapped_bytes + shared_bytes),
+        }
+    }
+
+    /// In memory of the GPU's own; Candle's would be shared.
+    #[cfg(feature = "metal")]
+    fn zeros(&self, shape: &[usize], dtype: DType) -> Result<Tensor, BackendError> {
+        match &self.device {
+            candle_core::Device::Metal(device) => Ok(Output::zeros(device, shape, dtype)?.into_tensor()),
+            other => Ok(Tensor::zeros(shape, dtype, other)?),
         }
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod metal;
 
 use std::fmt;
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 pub use cpu::Cpu;
 pub use cuda::Cuda;
 pub use memory::Memory;
@@ -35,6 +35,14 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// A stored weight, ready for the operations of this device; reads none of its bytes.
     fn place(&self, weight: MappedTensor, dtype: DType) -> Weight {
         Weight::new(weight, self.device(), dtype)
+    }
+
+    /// A tensor of zeros that only this device writes, such as a cache.
+    ///
+    /// # Errors
+    /// Candle's, if the device has no memory for it.
+    fn zeros(&self, shape: &[usize], dtype: DType) -> Result<Tensor, BackendError> {
+        Ok(Tensor::zeros(shape, dtype, self.device())?)
     }
 
     /// Waits until everything submitted has run.

@@ -90,6 +90,20 @@ impl Output {
         Ok(Self { storage: MetalStorage::new(buffer, device.clone(), len, dtype), shape })
     }
 
+    /// Filled with zeros.
+    pub(crate) fn zeros(
+        device: &MetalDevice,
+        shape: impl Into<Shape>,
+        dtype: DType,
+    ) -> Result<Self, BackendError> {
+        let output = Self::new(device, shape, dtype)?;
+        let len = output.shape.elem_count() * dtype.size_in_bytes();
+        if len > 0 {
+            device.blit_command_encoder()?.fill_buffer(output.storage.buffer(), (0, len), 0);
+        }
+        Ok(output)
+    }
+
     /// As a tensor, for whoever reads it after the dispatch.
     pub(crate) fn into_tensor(self) -> Tensor {
         Tensor::from_storage(Storage::Metal(self.storage), self.shape, BackpropOp::none(), false)

@@ -1,6 +1,6 @@
 //! The whole decoder: embedding, layers, final norm, vocabulary projection.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use llama_backend::{
     ops::{
         Kernels, embed::embed, linear::Linear, linear::linear, rms_norm::RmsNorm, rms_norm::rms_norm,
@@ -82,20 +82,19 @@ impl Decoder {
     /// `x`: `[wanted rows, e]`
     fn outputs(&self, batch: &Batch, x: &Tensor) -> Result<Outputs, ModelError> {
         let x = rms_norm(x, &self.norm, self.kernels)?;
-        let logits = match batch.wanted().any(|(output, _)| is_logits(output)) {
-            true => Some(self.logits(batch, &x)?),
-            false => None,
-        };
+        let is_wanted = |wanted: fn(Output) -> bool| batch.wanted().any(|(output, _)| wanted(output));
+        let logits = is_wanted(is_logits).then(|| self.logits(batch, &x)).transpose()?;
+        let states = is_wanted(|output| output == Output::HiddenStates).then(|| on_host(&x)).transpose()?;
         let (mut first_row, mut first_logits) = (0, 0);
         let outputs = batch.wanted().map(|(output, rows)| {
             let len = rows.len();
-            let wanted = match &logits {
-                Some(logits) if is_logits(output) => {
+            let wanted = match (&logits, &states) {
+                (Some(logits), _) if is_logits(output) => {
                     first_logits += len;
                     Some(logits.narrow(0, first_logits - len, len)?) // [rows, v]
                 }
-                _ if output == Output::HiddenStates => {
-                    Some(x.narrow(0, first_row, len)?.to_dtype(DType::F32)?) // [rows, e]
+                (_, Some(states)) if output == Output::HiddenStates => {
+                    Some(states.narrow(0, first_row, len)?) // [rows, e]
                 }
                 _ => None,
             };
@@ -117,8 +116,13 @@ impl Decoder {
             true => x.clone(),
             false => x.index_select(&Tensor::new(rows, x.device())?, 0)?, // [rows, e]
         };
-        Ok(linear(&x, &self.head, self.kernels)?.to_dtype(DType::F32)?) // [rows, v]
+        on_host(&linear(&x, &self.head, self.kernels)?) // [rows, v]
     }
+}
+
+/// What a step gives away, in f32 on the CPU: copied at once for all spans, and waited for only here.
+fn on_host(x: &Tensor) -> Result<Tensor, ModelError> {
+    Ok(x.to_dtype(DType::F32)?.to_device(&Device::Cpu)?)
 }
 
 fn is_logits(output: Output) -> bool {
