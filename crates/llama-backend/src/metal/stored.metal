@@ -35,6 +35,17 @@ inline float stored_half(device const uchar *at) {
     return float(*(device const half *)at);
 }
 
+// Eight bytes from an even address, read in pairs.
+inline uint2 stored_bytes(device const uchar *at) {
+    device const ushort *pairs = (device const ushort *)at;
+    return uint2(uint(pairs[0]) | (uint(pairs[1]) << 16), uint(pairs[2]) | (uint(pairs[3]) << 16));
+}
+
+// Byte `i` of eight, shifted to the right; only its low bits count.
+inline uint stored_byte(uint2 bytes, uint i, uint shift) {
+    return (i < 4 ? bytes.x : bytes.y) >> (i % 4 * 8 + shift);
+}
+
 // Scale and minimum of a group of 32 in a Q4_K or Q5_K block: six bits each, packed into twelve bytes.
 inline void stored_group_scale(device const uchar *packed, uint group, thread float &scale, thread float &minimum) {
     uint s, m;
@@ -54,9 +65,9 @@ inline void stored_q4_0(device const uchar *row, uint at, thread float *to) {
     const float scale = stored_half(block);
     const uint first = at % 32;
     const uint shift = first < 16 ? 0 : 4;
-    device const uchar *quants = block + 2 + first % 16;
+    const uint2 quants = stored_bytes(block + 2 + first % 16);
     for (uint i = 0; i < 8; i++) {
-        to[i] = (float((quants[i] >> shift) & 15) - 8.0f) * scale;
+        to[i] = (float(stored_byte(quants, i, shift) & 15) - 8.0f) * scale;
     }
 }
 
@@ -66,9 +77,9 @@ inline void stored_q4_1(device const uchar *row, uint at, thread float *to) {
     const float minimum = stored_half(block + 2);
     const uint first = at % 32;
     const uint shift = first < 16 ? 0 : 4;
-    device const uchar *quants = block + 4 + first % 16;
+    const uint2 quants = stored_bytes(block + 4 + first % 16);
     for (uint i = 0; i < 8; i++) {
-        to[i] = fma(float((quants[i] >> shift) & 15), scale, minimum);
+        to[i] = fma(float(stored_byte(quants, i, shift) & 15), scale, minimum);
     }
 }
 
@@ -78,9 +89,9 @@ inline void stored_q5_0(device const uchar *row, uint at, thread float *to) {
     const uint first = at % 32;
     const uint shift = first < 16 ? 0 : 4;
     const uint fifth = block[2 + first / 8];
-    device const uchar *quants = block + 6 + first % 16;
+    const uint2 quants = stored_bytes(block + 6 + first % 16);
     for (uint i = 0; i < 8; i++) {
-        const uint quant = ((quants[i] >> shift) & 15) | (((fifth >> i) & 1) << 4);
+        const uint quant = (stored_byte(quants, i, shift) & 15) | (((fifth >> i) & 1) << 4);
         to[i] = (float(quant) - 16.0f) * scale;
     }
 }
@@ -88,9 +99,9 @@ inline void stored_q5_0(device const uchar *row, uint at, thread float *to) {
 inline void stored_q8_0(device const uchar *row, uint at, thread float *to) {
     device const uchar *block = row + ulong(at / 32) * 34;
     const float scale = stored_half(block);
-    device const char *quants = (device const char *)(block + 2 + at % 32);
+    const uint2 quants = stored_bytes(block + 2 + at % 32);
     for (uint i = 0; i < 8; i++) {
-        to[i] = float(quants[i]) * scale;
+        to[i] = float(char(stored_byte(quants, i, 0) & 255)) * scale;
     }
 }
 
@@ -102,9 +113,9 @@ inline void stored_q4_k(device const uchar *row, uint at, thread float *to) {
     stored_group_scale(block + 4, group, group_scale, group_minimum);
     const float scale = stored_half(block) * group_scale;
     const float minimum = -(stored_half(block + 2) * group_minimum);
-    device const uchar *quants = block + 16 + group / 2 * 32 + at % 32;
+    const uint2 quants = stored_bytes(block + 16 + group / 2 * 32 + at % 32);
     for (uint i = 0; i < 8; i++) {
-        to[i] = fma(float((quants[i] >> shift) & 15), scale, minimum);
+        to[i] = fma(float(stored_byte(quants, i, shift) & 15), scale, minimum);
     }
 }
 
@@ -116,10 +127,10 @@ inline void stored_q5_k(device const uchar *row, uint at, thread float *to) {
     stored_group_scale(block + 4, group, group_scale, group_minimum);
     const float scale = stored_half(block) * group_scale;
     const float minimum = -(stored_half(block + 2) * group_minimum);
-    device const uchar *fifth = block + 16 + at % 32;
-    device const uchar *quants = block + 48 + group / 2 * 32 + at % 32;
+    const uint2 fifth = stored_bytes(block + 16 + at % 32);
+    const uint2 quants = stored_bytes(block + 48 + group / 2 * 32 + at % 32);
     for (uint i = 0; i < 8; i++) {
-        const uint quant = ((quants[i] >> shift) & 15) | (((fifth[i] >> group) & 1) << 4);
+        const uint quant = (stored_byte(quants, i, shift) & 15) | ((stored_byte(fifth, i, group) & 1) << 4);
         to[i] = fma(float(quant), scale, minimum);
     }
 }
@@ -130,11 +141,11 @@ inline void stored_q6_k(device const uchar *row, uint at, thread float *to) {
     const uint group = at % 256 / 16;
     const uint run = group / 2 % 4;
     const uint column = group % 2 * 16 + at % 16;
-    device const uchar *lower = block + group / 8 * 64 + run % 2 * 32 + column;
-    device const uchar *upper = block + 128 + group / 8 * 32 + column;
+    const uint2 lower = stored_bytes(block + group / 8 * 64 + run % 2 * 32 + column);
+    const uint2 upper = stored_bytes(block + 128 + group / 8 * 32 + column);
     const float scale = stored_half(block + 208) * float(((device const char *)(block + 192))[group]);
     for (uint i = 0; i < 8; i++) {
-        const uint quant = ((lower[i] >> (run / 2 * 4)) & 15) | (((upper[i] >> (run * 2)) & 3) << 4);
+        const uint quant = (stored_byte(lower, i, run / 2 * 4) & 15) | ((stored_byte(upper, i, run * 2) & 3) << 4);
         to[i] = (float(quant) - 32.0f) * scale;
     }
 }
