@@ -1,5 +1,6 @@
 //! The list of commands.
 
+mod check_apple;
 mod ci;
 mod compare;
 mod memory;
@@ -13,6 +14,7 @@ use clap::{ArgMatches, Parser};
 
 /// Every command of `cargo xtask`.
 pub(crate) const COMMANDS: &[Command] = &[
+    Command::of::<check_apple::CheckApple>(),
     Command::of::<ci::Ci>(),
     Command::of::<compare::Compare>(),
     Command::of::<memory::Memory>(),
