@@ -7,7 +7,7 @@ use super::source::Source;
 
 /// Declares the structs, and for the test what they look like in memory.
 macro_rules! arguments {
-    ($($(#[$doc:meta])* $name:ident in $source:ident { $($field:ident: $ty:ident),+ $(,)? })+) => {
+    ($($(#[$doc:meta])* $name:ident in $source:ident { $($field:ident: $ty:ty),+ $(,)? })+) => {
         $(
             $(#[$doc])*
             #[repr(C)]
@@ -17,14 +17,19 @@ macro_rules! arguments {
             }
         )+
 
-        /// Each struct: its source, name, size, and per field name, type and offset.
+        /// Each struct: its source, name, size, and per field name, type, offset and size.
         #[cfg(test)]
         fn layouts() -> Vec<tests::Layout> {
             vec![$((
                 Source::$source,
                 stringify!($name),
                 size_of::<$name>(),
-                vec![$((stringify!($field), stringify!($ty), std::mem::offset_of!($name, $field))),+],
+                vec![$((
+                    stringify!($field),
+                    stringify!($ty),
+                    std::mem::offset_of!($name, $field),
+                    size_of::<$ty>(),
+                )),+],
             )),+]
         }
     };
@@ -49,8 +54,8 @@ arguments! {
     }
     /// Of `linear_few` and `linear_tile`.
     LinearArgs in Linear {
-        weight_offset: u64, row_bytes: u64, bias_offset: u64, num_rows: u32, in_features: u32, out_features: u32,
-        x_stride: u32, out_stride: u32, first_column: u32,
+        weight_offset: [u64; 3], row_bytes: [u64; 3], bias_offset: [u64; 3], out_features: [u32; 3], num_rows: u32,
+        in_features: u32, x_stride: u32, out_stride: u32, first_column: u32,
     }
     /// Of `residual`.
     ResidualArgs in Residual { num_values: u32, width: u32, x_stride: u32, y_stride: u32 }
@@ -71,12 +76,13 @@ arguments! {
 mod tests {
     use super::*;
 
-    pub(super) type Layout = (Source, &'static str, usize, Vec<(&'static str, &'static str, usize)>);
+    type Field = (&'static str, &'static str, usize, usize);
+    pub(super) type Layout = (Source, &'static str, usize, Vec<Field>);
 
     /// The struct `name` of a source: its size, and per field name, type and offset by the language's rules.
     fn parse(text: &str, name: &str) -> (usize, Vec<(String, String, usize)>) {
         let body = text.split_once(&format!("struct {name} {{")).unwrap().1.split_once("};").unwrap().0;
-        let mut end = 0usize;
+        let (mut end, mut widest) = (0usize, 1);
         let declarations = body.split(';').map(str::trim).filter(|line| !line.is_empty());
         let fields = declarations.map(|line| {
             let (ty, field) = line.split_once(' ').unwrap();
@@ -87,11 +93,15 @@ mod tests {
                 _ => panic!("{name}: {line}"),
             };
             let offset = end.next_multiple_of(size);
-            end = offset + size;
-            (field.to_owned(), ty.to_owned(), offset)
+            widest = widest.max(size);
+            let (field, ty, len) = match field.strip_suffix(']').and_then(|field| field.split_once('[')) {
+                Some((field, len)) => (field, format!("[{ty}; {len}]"), len.parse().unwrap()),
+                None => (field, ty.to_owned(), 1),
+            };
+            end = offset + size * len;
+            (field.to_owned(), ty, offset)
         });
         let fields: Vec<_> = fields.collect();
-        let widest = if fields.iter().any(|(_, ty, _)| ty == "u64") { 8 } else { 4 };
         (end.next_multiple_of(widest), fields)
     }
 
@@ -100,9 +110,9 @@ mod tests {
         for (source, name, size, fields) in layouts() {
             let (parsed_size, parsed) = parse(source.text(), name);
             let ours: Vec<_> =
-                fields.iter().map(|&(field, ty, at)| (field.to_owned(), ty.to_owned(), at)).collect();
+                fields.iter().map(|&(field, ty, at, _)| (field.to_owned(), ty.to_owned(), at)).collect();
             assert_eq!((size, &ours), (parsed_size, &parsed), "{name}");
-            let bytes: usize = fields.iter().map(|(_, ty, _)| if *ty == "u64" { 8 } else { 4 }).sum();
+            let bytes: usize = fields.iter().map(|(.., bytes)| bytes).sum();
             assert_eq!(bytes, size, "{name} has padding");
         }
     }

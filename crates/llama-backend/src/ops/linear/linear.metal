@@ -1,16 +1,21 @@
 // Products with stored weights. Few rows: simdgroups read each weight once and keep the sums of several rows.
 // Many rows: tiles of 32 rows by 64 outputs as simdgroup matrices. Sums are in float, each in one fixed order.
 
-constant ushort weight_format [[function_constant(0)]];
-constant ushort bias_format [[function_constant(1)]];
+// Up to three parts side by side: one dispatch, since the device would order several that write one output.
+constant ushort weight_format_0 [[function_constant(0)]];
+constant ushort weight_format_1 [[function_constant(1)]];
+constant ushort weight_format_2 [[function_constant(2)]];
+constant ushort bias_format_0 [[function_constant(3)]];
+constant ushort bias_format_1 [[function_constant(4)]];
+constant ushort bias_format_2 [[function_constant(5)]];
 
 struct LinearArgs {
-    ulong weight_offset;
-    ulong row_bytes;
-    ulong bias_offset;
+    ulong weight_offset[3];
+    ulong row_bytes[3];
+    ulong bias_offset[3];
+    uint out_features[3];
     uint num_rows;
     uint in_features;
-    uint out_features;
     uint x_stride;
     uint out_stride;
     uint first_column;
@@ -26,6 +31,52 @@ struct GatedLinearArgs {
     uint out_features;
     uint x_stride;
 };
+
+// The part that a threadgroup works on.
+struct Part {
+    device const uchar *weight;
+    device const uchar *bias;
+    ulong row_bytes;
+    uint out_features;
+    uint first_column;
+    uint group;
+    ushort format;
+    ushort bias_format;
+};
+
+// The part of threadgroup `group` if each has `outputs` outputs. Parts that are not there have no outputs.
+inline Part part_at(
+    uint group,
+    uint outputs,
+    constant LinearArgs &args,
+    device const uchar *weight_0,
+    device const uchar *weight_1,
+    device const uchar *weight_2,
+    device const uchar *bias_0,
+    device const uchar *bias_1,
+    device const uchar *bias_2) {
+    Part part;
+    uint idx = 0;
+    part.group = group;
+    part.first_column = args.first_column;
+    while (idx < 2 && part.group >= (args.out_features[idx] + outputs - 1) / outputs) {
+        part.group -= (args.out_features[idx] + outputs - 1) / outputs;
+        part.first_column += args.out_features[idx];
+        idx += 1;
+    }
+    part.weight = (idx == 0 ? weight_0 : idx == 1 ? weight_1 : weight_2) + args.weight_offset[idx];
+    part.bias = (idx == 0 ? bias_0 : idx == 1 ? bias_1 : bias_2) + args.bias_offset[idx];
+    part.row_bytes = args.row_bytes[idx];
+    part.out_features = args.out_features[idx];
+    part.format = idx == 0 ? weight_format_0 : idx == 1 ? weight_format_1 : weight_format_2;
+    part.bias_format = idx == 0 ? bias_format_0 : idx == 1 ? bias_format_1 : bias_format_2;
+    return part;
+}
+
+// What a part adds to output `output`.
+inline float bias_at(thread const Part &part, uint output) {
+    return part.bias_format == STORED_NOTHING ? 0.0f : stored_value(part.bias_format, part.bias, output);
+}
 
 // Outputs of a simdgroup.
 #define OUTPUTS 4
@@ -100,37 +151,40 @@ inline Sums<Rows> products(
 template <typename T, int Rows>
 [[kernel]] void linear_few(
     device const T *x [[buffer(0)]],
-    device const uchar *weight [[buffer(1)]],
-    device const uchar *bias [[buffer(2)]],
-    device T *out [[buffer(3)]],
-    constant LinearArgs &args [[buffer(4)]],
+    device const uchar *weight_0 [[buffer(1)]],
+    device const uchar *weight_1 [[buffer(2)]],
+    device const uchar *weight_2 [[buffer(3)]],
+    device const uchar *bias_0 [[buffer(4)]],
+    device const uchar *bias_1 [[buffer(5)]],
+    device const uchar *bias_2 [[buffer(6)]],
+    device T *out [[buffer(7)]],
+    constant LinearArgs &args [[buffer(8)]],
     uint2 group [[threadgroup_position_in_grid]],
     uint lane [[thread_index_in_simdgroup]],
     uint simd_idx [[simdgroup_index_in_threadgroup]]) {
-    const ushort format = weight_format;
-    const uint first_output = (group.x * 2 + simd_idx) * OUTPUTS;
+    const Part part =
+        part_at(group.x, 2 * OUTPUTS, args, weight_0, weight_1, weight_2, bias_0, bias_1, bias_2);
+    const uint first_output = (part.group * 2 + simd_idx) * OUTPUTS;
     const uint first_row = group.y * Rows;
-    if (first_output >= args.out_features) {
+    if (first_output >= part.out_features) {
         return;
     }
     const InputRows<T, Rows> rows = input_rows<T, Rows>(x, first_row, args.num_rows, args.x_stride);
-    const WeightRows weights =
-        weight_rows(weight + args.weight_offset, first_output, args.out_features, args.row_bytes);
-    const Sums<Rows> sums = products<T, Rows>(format, weights, rows, args.in_features, lane);
+    const WeightRows weights = weight_rows(part.weight, first_output, part.out_features, part.row_bytes);
+    const Sums<Rows> sums = products<T, Rows>(part.format, weights, rows, args.in_features, lane);
     if (lane != 0) {
         return;
     }
-    for (uint n = 0; n < OUTPUTS && first_output + n < args.out_features; n++) {
+    for (uint n = 0; n < OUTPUTS && first_output + n < part.out_features; n++) {
         const uint output = first_output + n;
-        const float added =
-            bias_format == STORED_NOTHING ? 0.0f : stored_value(bias_format, bias + args.bias_offset, output);
+        const float added = bias_at(part, output);
         for (uint m = 0; m < Rows && first_row + m < args.num_rows; m++) {
-            out[ulong(first_row + m) * args.out_stride + args.first_column + output] = T(sums.of[m][n] + added);
+            out[ulong(first_row + m) * args.out_stride + part.first_column + output] = T(sums.of[m][n] + added);
         }
     }
 }
 
-// As above, for gate and up and their activation. `bias_format` is the format of the second weight.
+// As above, for gate and up and their activation.
 template <typename T, int Rows>
 [[kernel]] void gated_few(
     device const T *x [[buffer(0)]],
@@ -141,8 +195,8 @@ template <typename T, int Rows>
     uint2 group [[threadgroup_position_in_grid]],
     uint lane [[thread_index_in_simdgroup]],
     uint simd_idx [[simdgroup_index_in_threadgroup]]) {
-    const ushort gate_format = weight_format;
-    const ushort up_format = bias_format;
+    const ushort gate_format = weight_format_0;
+    const ushort up_format = weight_format_1;
     const uint first_output = (group.x * 2 + simd_idx) * OUTPUTS;
     const uint first_row = group.y * Rows;
     if (first_output >= args.out_features) {
@@ -175,16 +229,21 @@ template <typename T, int Rows>
 template <typename T, typename Tile>
 [[kernel]] void linear_tile(
     device const T *x [[buffer(0)]],
-    device const uchar *weight [[buffer(1)]],
-    device const uchar *bias [[buffer(2)]],
-    device T *out [[buffer(3)]],
-    constant LinearArgs &args [[buffer(4)]],
+    device const uchar *weight_0 [[buffer(1)]],
+    device const uchar *weight_1 [[buffer(2)]],
+    device const uchar *weight_2 [[buffer(3)]],
+    device const uchar *bias_0 [[buffer(4)]],
+    device const uchar *bias_1 [[buffer(5)]],
+    device const uchar *bias_2 [[buffer(6)]],
+    device T *out [[buffer(7)]],
+    constant LinearArgs &args [[buffer(8)]],
     threadgroup float *shared [[threadgroup(0)]],
     uint2 group [[threadgroup_position_in_grid]],
     uint thread_idx [[thread_index_in_threadgroup]],
     uint simd_idx [[simdgroup_index_in_threadgroup]]) {
-    const ushort format = weight_format;
-    const uint first_output = group.x * TILE_OUTPUTS;
+    const Part part =
+        part_at(group.x, TILE_OUTPUTS, args, weight_0, weight_1, weight_2, bias_0, bias_1, bias_2);
+    const uint first_output = part.group * TILE_OUTPUTS;
     const uint first_row = group.y * TILE_ROWS;
     threadgroup Tile *x_tile = (threadgroup Tile *)shared;       // [32 rows, 32]
     threadgroup Tile *w_tile = x_tile + TILE_ROWS * TILE_DEPTH;  // [64 outputs, 32]
@@ -198,23 +257,23 @@ template <typename T, typename Tile>
         }
     }
     // Each thread fills eight values of the tile of x and sixteen of the weights'.
-    const uint part = thread_idx % 4 * 8;
+    const uint own_depth = thread_idx % 4 * 8;
     const uint own_row = thread_idx / 4;
     const uint row = min(first_row + own_row, args.num_rows - 1);
     device const T *from = x + ulong(row) * args.x_stride;
     for (uint depth = 0; depth < args.in_features; depth += TILE_DEPTH) {
-        const uint at = depth + part;
+        const uint at = depth + own_depth;
         for (uint i = 0; i < 8; i++) {
-            x_tile[own_row * TILE_DEPTH + part + i] = Tile(at + i < args.in_features ? float(from[at + i]) : 0.0f);
+            x_tile[own_row * TILE_DEPTH + own_depth + i] = Tile(at + i < args.in_features ? float(from[at + i]) : 0.0f);
         }
         for (uint half_idx = 0; half_idx < 2; half_idx++) {
             const uint own_output = own_row + half_idx * 32;
-            const uint output = min(first_output + own_output, args.out_features - 1);
+            const uint output = min(first_output + own_output, part.out_features - 1);
             float values[8];
-            stored_eight_or_zeros(
-                format, weight + args.weight_offset + ulong(output) * args.row_bytes, at, args.in_features, values);
+            device const uchar *row_of_output = part.weight + ulong(output) * part.row_bytes;
+            stored_eight_or_zeros(part.format, row_of_output, at, args.in_features, values);
             for (uint i = 0; i < 8; i++) {
-                w_tile[own_output * TILE_DEPTH + part + i] = Tile(values[i]);
+                w_tile[own_output * TILE_DEPTH + own_depth + i] = Tile(values[i]);
             }
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -246,10 +305,9 @@ template <typename T, typename Tile>
     for (uint i = thread_idx; i < TILE_ROWS * TILE_OUTPUTS; i += 128) {
         const uint output = first_output + i % TILE_OUTPUTS;
         const uint to_row = first_row + i / TILE_OUTPUTS;
-        if (output < args.out_features && to_row < args.num_rows) {
-            const float added =
-                bias_format == STORED_NOTHING ? 0.0f : stored_value(bias_format, bias + args.bias_offset, output);
-            out[ulong(to_row) * args.out_stride + args.first_column + output] = T(shared[i] + added);
+        if (output < part.out_features && to_row < args.num_rows) {
+            const ulong to = ulong(to_row) * args.out_stride + part.first_column + output;
+            out[to] = T(shared[i] + bias_at(part, output));
         }
     }
 }

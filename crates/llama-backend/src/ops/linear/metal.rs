@@ -2,16 +2,23 @@
 //!
 //! Activations are exact whatever [`super::Activations`] says: rounding them is the CPU's way to be fast.
 
+use std::array;
+
 use candle_core::Tensor;
 
 use super::{Linear, LinearPart};
 use crate::{
     BackendError,
-    metal::{Dispatch, GatedLinearArgs, Kernel, LinearArgs, NO_WEIGHT, Operand, Output, Source, suffix},
+    metal::{
+        Dispatch, GatedLinearArgs, Kernel, LinearArgs, NO_WEIGHT, Operand, Output, Source, StoredBytes,
+        suffix,
+    },
 };
 
 /// From so many rows on, tiles: 32 rows of them are computed at once, however many there are.
 const MIN_TILE_ROWS: usize = 9;
+/// Parts of one dispatch.
+const MAX_PARTS: usize = 3;
 /// Outputs of a threadgroup of the kernels for few rows.
 const FEW_OUTPUTS: usize = 8;
 /// Rows and outputs of a tile.
@@ -26,52 +33,56 @@ pub(in crate::ops) fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor, Backe
     let input = Operand::new("linear", x)?;
     let output = Output::new(input.device(), (t, layer.out_features()), x.dtype())?;
     let mut first_column = 0;
-    for part in layer.parts() {
-        linear_part(x, (&input, &output), (part, first_column), layer.out_features())?;
-        first_column += part.weight.rows();
+    for parts in layer.parts().chunks(MAX_PARTS) {
+        linear_parts(x, (&input, &output), (parts, first_column), layer.out_features())?;
+        first_column += parts.iter().map(|part| part.weight.rows()).sum::<usize>();
     }
     Ok(output.into_tensor())
 }
 
-/// Fills the columns of one part.
-fn linear_part(
+/// Fills the columns of up to [`MAX_PARTS`] parts.
+fn linear_parts(
     x: &Tensor,
     (input, output): (&Operand, &Output),
-    (part, first_column): (&LinearPart, usize),
+    (parts, first_column): (&[LinearPart], usize),
     out_stride: usize,
 ) -> Result<(), BackendError> {
     let (t, k) = x.dims2()?;
-    let n = part.weight.rows();
-    let weight = part.weight.stored()?;
-    let bias = part.bias.as_ref().map(|bias| bias.stored()).transpose()?;
+    let weights = parts.iter().map(|part| part.weight.stored()).collect::<Result<Vec<_>, _>>()?;
+    let biases = parts.iter().map(|part| part.bias.as_ref().map(|bias| bias.stored()).transpose());
+    let biases = biases.collect::<Result<Vec<_>, _>>()?;
+    let weight = |i: usize| weights.get(i).copied();
+    let bias = |i: usize| biases.get(i).copied().flatten();
+    let format = |stored: Option<&StoredBytes>| stored.map_or(NO_WEIGHT, StoredBytes::format);
     let few = few_rows(t);
     let kind = few.map_or("tile".to_owned(), |rows| format!("few_{rows}"));
     let kernel = Kernel {
         source: Source::Linear,
         function: format!("linear_{kind}_{}", suffix("linear", x.dtype())?),
-        constants: vec![weight.format(), bias.map_or(NO_WEIGHT, |bias| bias.format())],
+        constants: (0..MAX_PARTS).map(weight).chain((0..MAX_PARTS).map(bias)).map(format).collect(),
     };
     let arguments = LinearArgs {
-        weight_offset: weight.offset(),
-        row_bytes: weight.row_bytes(),
-        bias_offset: bias.map_or(0, |bias| bias.offset()),
+        weight_offset: array::from_fn(|i| weight(i).map_or(0, StoredBytes::offset)),
+        row_bytes: array::from_fn(|i| weight(i).map_or(0, StoredBytes::row_bytes)),
+        bias_offset: array::from_fn(|i| bias(i).map_or(0, StoredBytes::offset)),
+        out_features: array::from_fn(|i| parts.get(i).map_or(0, |part| part.weight.rows()) as u32),
         num_rows: t as u32,
         in_features: k as u32,
-        out_features: n as u32,
         x_stride: input.stride(0),
         out_stride: out_stride as u32,
         first_column: first_column as u32,
     };
-    let dispatch = Dispatch::new(input.device(), &kernel)?
-        .input(input)
-        .stored(weight)
-        .stored(bias.unwrap_or(weight)) // without a bias, the kernel does not look
-        .output(output)
-        .arguments(&arguments);
+    let mut dispatch = Dispatch::new(input.device(), &kernel)?.input(input);
+    // In the place of what is not there, anything: the kernel does not look.
+    for stored in (0..MAX_PARTS).map(weight).chain((0..MAX_PARTS).map(bias)) {
+        dispatch = dispatch.stored(stored.unwrap_or(weights[0]));
+    }
+    let dispatch = dispatch.output(output).arguments(&arguments);
+    let groups = |outputs: usize| parts.iter().map(|part| part.weight.rows().div_ceil(outputs)).sum();
     match few {
-        Some(rows) => dispatch.run([n.div_ceil(FEW_OUTPUTS), t.div_ceil(rows), 1], 64),
+        Some(rows) => dispatch.run([groups(FEW_OUTPUTS), t.div_ceil(rows), 1], 64),
         None => {
-            let groups = [n.div_ceil(TILE.1), t.div_ceil(TILE.0), 1];
+            let groups = [groups(TILE.1), t.div_ceil(TILE.0), 1];
             dispatch.threadgroup_bytes(TILE_BYTES).run(groups, 128);
         }
     }
