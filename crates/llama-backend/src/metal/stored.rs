@@ -55,8 +55,11 @@ struct CopiedBuffer {
     len: usize,
 }
 
-/// Files by device and owner, so that all their tensors share a buffer.
-static FILES: LazyLock<Mutex<HashMap<(DeviceId, usize), Weak<MappedBuffer>>>> = LazyLock::new(Mutex::default);
+/// By device and the owner's address.
+type Files = HashMap<(DeviceId, usize), Weak<MappedBuffer>>;
+
+/// Files that are mapped, so that all their tensors share a buffer.
+static FILES: LazyLock<Mutex<Files>> = LazyLock::new(Mutex::default);
 /// What is not in [`FILES`].
 static OTHERS: LazyLock<Mutex<Vec<(DeviceId, WeakPlace)>>> = LazyLock::new(Mutex::default);
 

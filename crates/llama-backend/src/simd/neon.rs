@@ -46,7 +46,7 @@ macro_rules! each {
 impl Neon {
     /// Widens four groups of four values that `lane` computes.
     #[inline(always)]
-    fn from_lanes(self, lane: impl Fn(usize) -> f32) -> [float32x4_t; 4] {
+    fn lanes_by(self, lane: impl Fn(usize) -> f32) -> [float32x4_t; 4] {
         self.load(&std::array::from_fn(lane))
     }
 }
@@ -123,24 +123,22 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn widen_f16s(self, from: &[u8; 2 * LANES]) -> Self::F32s {
-        self.from_lanes(|i| f16::from_le_bytes([from[2 * i], from[2 * i + 1]]).to_f32())
+        self.lanes_by(|i| f16::from_le_bytes([from[2 * i], from[2 * i + 1]]).to_f32())
     }
     #[inline(always)]
     fn widen_bf16s(self, from: &[u8; 2 * LANES]) -> Self::F32s {
-        self.from_lanes(|i| {
-            f32::from_bits(u32::from(u16::from_le_bytes([from[2 * i], from[2 * i + 1]])) << 16)
-        })
+        self.lanes_by(|i| f32::from_bits(u32::from(u16::from_le_bytes([from[2 * i], from[2 * i + 1]])) << 16))
     }
     #[inline(always)]
     fn widen_i8s(self, from: &[u8; LANES]) -> Self::F32s {
-        self.from_lanes(|i| f32::from(from[i] as i8))
+        self.lanes_by(|i| f32::from(from[i] as i8))
     }
     #[inline(always)]
     fn widen_low_nibbles(self, from: &[u8; LANES]) -> Self::F32s {
-        self.from_lanes(|i| f32::from(from[i] & 15))
+        self.lanes_by(|i| f32::from(from[i] & 15))
     }
     #[inline(always)]
     fn widen_high_nibbles(self, from: &[u8; LANES]) -> Self::F32s {
-        self.from_lanes(|i| f32::from(from[i] >> 4))
+        self.lanes_by(|i| f32::from(from[i] >> 4))
     }
 }
