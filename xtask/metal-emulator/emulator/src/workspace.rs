@@ -17,6 +17,7 @@ const STACK_BYTES: usize = 64 * 1024;
 const NUM_SLOTS: usize = 64;
 const SLOT_STRIDE: usize = MAX_THREADGROUP_BYTES + PAGE_BYTES;
 const ARGUMENT_STRIDE: usize = 2 * PAGE_BYTES;
+const UNBOUND_STRIDE: usize = 1 << 20;
 const STACK_STRIDE: usize = STACK_BYTES + PAGE_BYTES;
 
 /// What all dispatches share: one runs at a time.
@@ -25,6 +26,10 @@ pub(crate) struct Workspace {
     slots: Pages,
     /// A page for each argument that is bytes.
     arguments: Pages,
+    /// Zeros, for arguments that are switched off.
+    nothing: Pages,
+    /// Stretches of nothing, one for each argument that is not bound.
+    unbound: Pages,
 }
 
 impl Workspace {
@@ -47,7 +52,11 @@ impl Workspace {
         for argument in 0..NUM_ARGUMENTS {
             arguments.protect_part(argument * ARGUMENT_STRIDE + PAGE_BYTES, PAGE_BYTES, Protection::None);
         }
-        Workspace { stacks, slots, arguments }
+        let nothing = Pages::new(16 * PAGE_BYTES).expect("there is room for sixteen pages");
+        nothing.protect(Protection::Read);
+        let unbound = Pages::new(NUM_ARGUMENTS * UNBOUND_STRIDE).expect("there are addresses enough");
+        unbound.protect(Protection::None);
+        Workspace { stacks, slots, arguments, nothing, unbound }
     }
 
     /// Puts an argument's bytes where they end at a guard page, to sixteen bytes. At most a page of them.
@@ -73,6 +82,9 @@ impl Workspace {
             slot_stride: SLOT_STRIDE as u64,
             slot_bytes: MAX_THREADGROUP_BYTES as u64,
             num_slots: NUM_SLOTS as u64,
+            nothing: self.nothing.start(),
+            unbound: self.unbound.start(),
+            unbound_stride: UNBOUND_STRIDE as u64,
         }
     }
 
@@ -82,12 +94,17 @@ impl Workspace {
             let start = pages.start().addr() - PAGE_BYTES;
             (start..start + pages.num_bytes() + 2 * PAGE_BYTES).contains(&address)
         };
+        if within(&self.unbound) {
+            return Some("through an argument that is not bound");
+        }
         if within(&self.stacks) {
             Some("the end of a thread's stack: its local arrays are too large")
         } else if within(&self.slots) {
             Some("beyond the end of threadgroup memory")
         } else if within(&self.arguments) {
             Some("beyond the end of bytes that were set as an argument")
+        } else if within(&self.nothing) {
+            Some("an argument that a function constant switches off")
         } else {
             None
         }

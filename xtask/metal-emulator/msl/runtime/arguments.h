@@ -41,6 +41,8 @@ struct Buffer {
   }
   template <class T, class = std::enable_if_t<!std::is_pointer<T>::value>>
   operator T &() const {
+    if (is_wanted && !context.dispatch->arguments.buffers[index])
+      fail("buffer(%u), `%s`, is not bound", index, name);
     void *bound = address();
     uint64_t num_bytes = context.dispatch->arguments.buffer_bytes[index];
     if (is_wanted && sizeof(T) > num_bytes)
@@ -50,8 +52,11 @@ struct Buffer {
   }
   void *address() const {
     void *bound = context.dispatch->arguments.buffers[index];
-    if (is_wanted && !bound) fail("buffer(%u), `%s`, is not bound", index, name);
-    return bound;
+    if (bound) return bound;
+    const Memory &memory = context.dispatch->memory;
+    // A pointer that is never used need not be bound. Where a function constant switches one off, the
+    // compiler may have moved a read in front of the condition, so there is something to read.
+    return is_wanted ? memory.unbound + index * memory.unbound_stride : memory.nothing;
   }
 };
 

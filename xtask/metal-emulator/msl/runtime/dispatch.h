@@ -33,6 +33,11 @@ struct Memory {
   // Slots of threadgroup memory, each between pages that must not be touched.
   unsigned char *slots;
   uint64_t slot_stride, slot_bytes, num_slots;
+  // Zeros, for arguments that a function constant switches off.
+  unsigned char *nothing;
+  // Stretches that must not be touched, one for each argument that is not bound.
+  unsigned char *unbound;
+  uint64_t unbound_stride;
 };
 
 // Where execution stands; the host reads it after a crash.

@@ -81,6 +81,12 @@ pub struct Memory {
     pub slot_bytes: u64,
     /// How many slots there are.
     pub num_slots: u64,
+    /// Zeros that can be read, for arguments that a function constant switches off.
+    pub nothing: *mut u8,
+    /// Stretches that must not be touched, one for each argument that is not bound.
+    pub unbound: *mut u8,
+    /// From one stretch to the next.
+    pub unbound_stride: u64,
 }
 
 /// Where execution stands.

@@ -9,6 +9,7 @@
 use std::ffi::{CString, c_char};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use objc2::rc::Retained;
 
@@ -69,23 +70,29 @@ impl NSURL {
 
 /// Why something failed.
 #[derive(Debug)]
-pub struct NSError(String);
+pub struct NSError(Retained<NSString>);
+
+/// Descriptions stay for the life of the process: on macOS a command buffer holds its error, and Candle
+/// reads the description after it has let go of both.
+static DESCRIPTIONS: Mutex<Vec<Retained<NSString>>> = Mutex::new(Vec::new());
 
 impl NSError {
     /// An error with this description.
     pub fn of(description: impl fmt::Display) -> Retained<NSError> {
-        Retained::of(NSError(description.to_string()))
+        let description = NSString::from_str(&description.to_string());
+        DESCRIPTIONS.lock().unwrap_or_else(PoisonError::into_inner).push(description.clone());
+        Retained::of(NSError(description))
     }
 
     /// What went wrong.
     pub fn localizedDescription(&self) -> Retained<NSString> {
-        NSString::from_str(&self.0)
+        self.0.clone()
     }
 }
 
 impl fmt::Display for NSError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
