@@ -93,7 +93,7 @@ impl Compiler {
         let unit = unit(code, kernels);
         let path = self.cache.join(format!("{}.so", self.key(&unit)));
         if !path.exists() {
-            let made = path.with_extension(format!("{}.tmp", std::process::id()));
+            let made = path.with_extension(temporary());
             let mut command = self.command()?;
             command.args(["-shared", "-o"]).arg(&made).arg("-");
             self.compile(command, &unit)?;
@@ -147,7 +147,7 @@ impl Compiler {
             move |source| Error::Cache { path, source }
         };
         if !folder.exists() {
-            let made = folder.with_extension(format!("{}.tmp", std::process::id()));
+            let made = folder.with_extension(temporary());
             fs::create_dir_all(&made).map_err(failed(&made))?;
             for (name, text) in HEADERS {
                 let path = made.join(name);
@@ -176,6 +176,12 @@ fn digest<'a>(parts: impl Iterator<Item = &'a str>) -> String {
         hash.update(part);
     }
     hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An extension that nobody else uses now.
+fn temporary() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn unit(code: &str, kernels: &str) -> String {
