@@ -126,8 +126,10 @@ impl Drop for SignalStack {
 }
 
 extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the system passes valid information, and for these signals it has an address.
-    let address = unsafe { (*info).si_addr() }.addr();
+    // SAFETY: the system passes valid information.
+    let info = unsafe { &*info };
+    // SAFETY: for these signals it has an address.
+    let address = unsafe { info.si_addr() }.addr();
     let kind = kind_of_access(context);
     if access::observe(address, kind) {
         return;
