@@ -26,7 +26,7 @@ pub(crate) struct Workspace {
     slots: Pages,
     /// A page for each argument that is bytes.
     arguments: Pages,
-    /// Zeros, for arguments that are switched off.
+    /// Poison that can be read, for arguments that are not bound or switched off.
     nothing: Pages,
     /// Stretches of nothing, one for each argument that is not bound.
     unbound: Pages,
@@ -53,6 +53,8 @@ impl Workspace {
             arguments.protect_part(argument * ARGUMENT_STRIDE + PAGE_BYTES, PAGE_BYTES, Protection::None);
         }
         let nothing = Pages::new(16 * PAGE_BYTES).expect("there is room for sixteen pages");
+        // SAFETY: these are all the bytes of the pages, and they may be written.
+        unsafe { std::ptr::write_bytes(nothing.start(), msl::POISON, nothing.num_bytes()) };
         nothing.protect(Protection::Read);
         let unbound = Pages::new(NUM_ARGUMENTS * UNBOUND_STRIDE).expect("there are addresses enough");
         unbound.protect(Protection::None);
@@ -104,7 +106,7 @@ impl Workspace {
         } else if within(&self.arguments) {
             Some("beyond the end of bytes that were set as an argument")
         } else if within(&self.nothing) {
-            Some("an argument that a function constant switches off")
+            Some("through an argument that is not bound or switched off")
         } else {
             None
         }

@@ -33,7 +33,7 @@ struct Memory {
   // Slots of threadgroup memory, each between pages that must not be touched.
   unsigned char *slots;
   uint64_t slot_stride, slot_bytes, num_slots;
-  // Zeros, for arguments that a function constant switches off.
+  // Poison that can be read, for constants that are not bound, and arguments that are switched off.
   unsigned char *nothing;
   // Stretches that must not be touched, one for each argument that is not bound.
   unsigned char *unbound;

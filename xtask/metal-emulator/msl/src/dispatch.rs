@@ -81,7 +81,7 @@ pub struct Memory {
     pub slot_bytes: u64,
     /// How many slots there are.
     pub num_slots: u64,
-    /// Zeros that can be read, for arguments that a function constant switches off.
+    /// Poison that can be read, for constants that are not bound, and arguments that are switched off.
     pub nothing: *mut u8,
     /// Stretches that must not be touched, one for each argument that is not bound.
     pub unbound: *mut u8,
