@@ -42,6 +42,14 @@ pub enum LoadError {
         /// Why.
         source: std::io::Error,
     },
+    /// A draft model has other tokens than the model that it shall draft for. Use one of the same family.
+    #[error("{path}: cannot draft for this model: {reason}")]
+    Vocabulary {
+        /// The draft model's checkpoint.
+        path: PathBuf,
+        /// The first difference.
+        reason: String,
+    },
     /// The cache cannot be allocated. Ask for fewer `cache_tokens`.
     #[error(transparent)]
     Cache(#[from] KvError),

@@ -20,9 +20,9 @@ use crate::{
     EngineOptions, LoadError,
     scheduler::{Scheduler, SchedulerConfig},
     session::Shape,
-    speculation::Speculator,
+    speculation::{Speculator, Target, open_drafter},
     vocabulary::TextSide,
-    worker::{Command, Worker, WorkerParts},
+    worker::{Command, Forward, Worker, WorkerParts},
 };
 
 /// How far loading has come.
@@ -151,7 +151,16 @@ fn open(
     let speculator = match &options.speculation {
         Some(speculation) => {
             on_stage(LoadStage::Drafter);
-            Some(Speculator::load(speculation, (&decoder, &mut cache), (&scheduler, vocab_size))?)
+            let target = Target {
+                path,
+                backend: &*backend,
+                decoder: options.decoder,
+                cache: *cache.config(),
+                tokenizer: &loaded.text.tokenizer,
+            };
+            let drafter = open_drafter(&speculation.drafter, &target)?;
+            let model = (&decoder as &dyn Forward, &mut cache);
+            Some(Speculator::new(speculation, drafter, model, (&scheduler, vocab_size))?)
         }
         None => None,
     };

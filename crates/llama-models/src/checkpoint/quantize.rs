@@ -24,11 +24,41 @@ impl Checkpoint {
     /// [`ModelError::AlreadyQuantized`], before anything is read; [`ModelError::Backend`] for a value that has no place
     /// in the format.
     pub fn quantized(
-        mut self,
+        self,
         quantization: Quantization,
         on_tensor: &dyn Fn(TensorProgress),
     ) -> Result<Self, ModelError> {
         let plan = self.quantization_plan(quantization)?;
+        self.converted(plan, on_tensor)
+    }
+
+    /// As [`Checkpoint::quantized`], for a model that only drafts: matrices in Q8_0 are rounded once more, and what is
+    /// smaller already stays as it is.
+    ///
+    /// # Errors
+    /// [`ModelError::Backend`], as above.
+    pub fn quantized_for_drafts(
+        self,
+        quantization: Quantization,
+        on_tensor: &dyn Fn(TensorProgress),
+    ) -> Result<Self, ModelError> {
+        let mut plan = Vec::new();
+        for tensor in self.tensors() {
+            if let (TensorDtype::Supported(dtype), [_, cols]) = (&tensor.dtype, &*tensor.shape) {
+                let wanted = quantization.dtype_of(&tensor.name, *cols, self.config());
+                let is_smaller = wanted.row_bytes(*cols) < dtype.row_bytes(*cols);
+                let is_large = !dtype.is_quantized() || *dtype == WeightDtype::Q8_0;
+                plan.extend((is_smaller && is_large).then(|| (tensor.name.to_string(), wanted)));
+            }
+        }
+        self.converted(plan, on_tensor)
+    }
+
+    fn converted(
+        mut self,
+        plan: Vec<(String, WeightDtype)>,
+        on_tensor: &dyn Fn(TensorProgress),
+    ) -> Result<Self, ModelError> {
         let num_tensors = plan.len();
         for (tensor_idx, (name, dtype)) in plan.into_iter().enumerate() {
             if let Some(mapped) = self.tensors.mapped(&self.path, &name)? {

@@ -18,6 +18,21 @@ impl Scheduler {
         decoding.map(|(id, _)| *id).take(self.config.max_step_tokens).collect()
     }
 
+    /// Whether a sequence's last token is computed in a span without those before it, even after a preemption.
+    pub fn is_apart(&self, id: SequenceId) -> bool {
+        self.running.get(&id).is_some_and(|running| running.is_apart)
+    }
+
+    /// Decides it.
+    pub(crate) fn keep_apart(&mut self, id: SequenceId, is_apart: bool) {
+        if let Some(running) = self.running.get_mut(&id) {
+            running.is_apart = is_apart;
+        }
+        if let Some(entry) = self.waiting.get_mut(&id) {
+            entry.is_apart = is_apart;
+        }
+    }
+
     /// Most tokens of a draft that a step can verify.
     pub fn max_draft_len(&self) -> usize {
         self.config.max_step_tokens.min(MAX_LOGIT_ROWS) - 1

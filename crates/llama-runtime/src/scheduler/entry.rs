@@ -67,6 +67,8 @@ pub(super) struct Entry {
     pub(super) tokens: Vec<u32>,
     pub(super) output: Output,
     pub(super) start: Start,
+    /// See [`Running::is_apart`].
+    pub(super) is_apart: bool,
 }
 
 /// A running sequence.
@@ -77,6 +79,8 @@ pub(super) struct Running {
     pub(super) table: BlockTable,
     /// Tokens that may come next, to be verified.
     pub(super) draft: Draft,
+    /// The last token is computed in a span without those before it, so that a draft can go with it.
+    pub(super) is_apart: bool,
 }
 
 /// Tokens to verify together with the last one known.

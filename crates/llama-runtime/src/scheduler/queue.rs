@@ -30,7 +30,7 @@ pub struct SchedulerConfig {
 pub struct Scheduler {
     pub(super) config: SchedulerConfig,
     pub(super) pool: BlockPool,
-    waiting: BTreeMap<SequenceId, Entry>,
+    pub(super) waiting: BTreeMap<SequenceId, Entry>,
     pub(super) running: BTreeMap<SequenceId, Running>,
 }
 
@@ -68,7 +68,8 @@ impl Scheduler {
     /// If it has no tokens or its name is taken.
     pub fn submit(&mut self, spec: SequenceSpec) {
         assert!(!spec.tokens.is_empty(), "a sequence without tokens");
-        let entry = Entry { tokens: spec.tokens, output: spec.output, start: spec.start };
+        let SequenceSpec { tokens, output, start, .. } = spec;
+        let entry = Entry { tokens, output, start, is_apart: false };
         let taken = self.running.contains_key(&spec.id) || self.waiting.insert(spec.id, entry).is_some();
         assert!(!taken, "{:?} is taken", spec.id);
     }
@@ -217,7 +218,7 @@ impl Scheduler {
         let Some(running) = self.running.get(&id) else {
             return true;
         };
-        let mut len = running.num_pending().min(*budget);
+        let mut len = (running.num_pending() - usize::from(running.is_apart)).min(*budget);
         if running.output == Output::AllLogits {
             let planned = plan.spans.iter().filter(|span| span.output == Output::AllLogits);
             let prompts = planned.filter(|span| span.num_drafted == 0);
@@ -281,7 +282,7 @@ impl Scheduler {
         let Some(entry) = self.waiting.remove(&id) else {
             return false;
         };
-        let Entry { tokens, output, start } = entry;
+        let Entry { tokens, output, start, is_apart } = entry;
         let is_fork = matches!(start, Start::Forked(_));
         let mut table = match start {
             // The last token is always computed: its logits are wanted.
@@ -291,14 +292,14 @@ impl Scheduler {
         };
         self.pool.truncate(&mut table, tokens.len() - 1);
         let copies = usize::from(self.pool.copies_tail(&table));
-        let running = Running { tokens, output, table, draft: Draft::default() };
+        let running = Running { tokens, output, table, draft: Draft::default(), is_apart };
         let fits = self.lacking(&running) + copies + promised <= self.pool.available_blocks();
         if fits {
             self.running.insert(id, running);
         } else if is_fork {
             // It keeps its blocks until somebody needs them.
             let Running { tokens, output, table, .. } = running;
-            self.waiting.insert(id, Entry { tokens, output, start: Start::Forked(table) });
+            self.waiting.insert(id, Entry { tokens, output, start: Start::Forked(table), is_apart });
         } else {
             self.wait_again(id, running);
         }
@@ -339,9 +340,9 @@ impl Scheduler {
 
     /// Takes a sequence's blocks away and lets it wait.
     fn wait_again(&mut self, id: SequenceId, running: Running) {
-        let Running { tokens, output, table, .. } = running;
+        let Running { tokens, output, table, is_apart, .. } = running;
         self.pool.close(table);
-        self.waiting.insert(id, Entry { tokens, output, start: restart(output) });
+        self.waiting.insert(id, Entry { tokens, output, start: restart(output), is_apart });
     }
 
     /// When nothing could be planned: takes blocks from the last, then from forks that wait, or refuses the one that

@@ -11,10 +11,13 @@
 mod costs;
 mod draft;
 mod drafter;
+mod model;
 mod options;
 mod pace;
 mod prompt_lookup;
+mod quantized;
 mod speculator;
+mod target;
 
 pub use costs::CostTable;
 pub use draft::Draft;
@@ -23,5 +26,7 @@ pub use options::{Costs, DrafterChoice, OwnDrafter, SpeculationOptions, Verifica
 pub use prompt_lookup::PromptLookup;
 
 pub(crate) use draft::DraftSpec;
+pub(crate) use model::ModelDrafter;
 pub(crate) use pace::{Ahead, Pace, Prospect};
 pub(crate) use speculator::Speculator;
+pub(crate) use target::{Target, open_drafter};

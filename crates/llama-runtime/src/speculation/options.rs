@@ -1,6 +1,8 @@
 //! How an engine drafts ahead.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use llama_models::Quantization;
 
 use super::{CostTable, Drafter, PromptLookup};
 
@@ -30,6 +32,12 @@ impl SpeculationOptions {
 pub enum DrafterChoice {
     /// What was said before.
     PromptLookup(PromptLookup),
+    /// Another model: a path as for [`crate::CandleEngine::load`]. It must have the same vocabulary, and pays where it is
+    /// several times as fast and agrees most of the time. It has a cache of its own, for as many tokens.
+    Model(PathBuf),
+    /// The same checkpoint with its matrices quantised harder, in memory of this process; for a dense model, or one in
+    /// Q8_0. It has a cache of its own, for as many tokens.
+    Quantized(Quantization),
     /// One of your own.
     Own(OwnDrafter),
 }

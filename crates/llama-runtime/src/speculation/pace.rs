@@ -58,7 +58,8 @@ pub(crate) struct Pace {
     step_us: f64,
     /// Tokens of the sequence that the drafter has read.
     read_len: usize,
-    last: Ahead,
+    /// What was decided last, and for how many tokens of the sequence.
+    last: (Ahead, usize),
     watched: Option<u32>,
 }
 
@@ -72,7 +73,7 @@ impl Pace {
             saved_us: 0.0,
             step_us: 0.0,
             read_len: 0,
-            last: Ahead::Nothing,
+            last: (Ahead::Nothing, 0),
             watched: None,
         }
     }
@@ -82,11 +83,27 @@ impl Pace {
         self.saved_us
     }
 
-    /// What to do next. `prior` is the share of tokens that is expected to be accepted as long as none was seen.
+    /// What to do next, paid at once, verification included. Asked again before another token came, it says the same and
+    /// costs nothing more. `prior` is the share of tokens that is expected to be accepted as long as none was seen.
     pub(crate) fn ahead(&mut self, prospect: &Prospect<'_>, prior: f64) -> Ahead {
+        let (last, last_len) = self.last;
+        if last_len == prospect.len {
+            return last;
+        }
         if self.num_seen == 0.0 {
             (self.num_accepted, self.num_seen) = (prior * PRIOR_WEIGHT, PRIOR_WEIGHT);
         }
+        let ahead = self.decide(prospect);
+        self.last = (ahead, prospect.len);
+        if let Ahead::Draft(len) = ahead {
+            let cost = prospect.draft_cost(len) + prospect.read_cost(self.unread(prospect));
+            (self.read_len, self.step_us) = (prospect.len, prospect.step());
+            self.gain(-cost);
+        }
+        ahead
+    }
+
+    fn decide(&self, prospect: &Prospect<'_>) -> Ahead {
         let most = prospect.most.min(prospect.answer.1.saturating_sub(prospect.answer.0 + 1));
         match (self.choice, most) {
             (Speculation::Off, _) | (_, 0) => Ahead::Nothing,
@@ -102,9 +119,14 @@ impl Pace {
         }
     }
 
+    /// Tokens that the drafter has not read.
+    fn unread(&self, prospect: &Prospect<'_>) -> usize {
+        prospect.len - self.read_len.min(prospect.len)
+    }
+
     /// The length that is expected to be the fastest, of those that may be tried; 0 if none is faster than without.
     fn best_len(&self, prospect: &Prospect<'_>, most: usize) -> usize {
-        let unread = prospect.len - self.read_len.min(prospect.len);
+        let unread = self.unread(prospect);
         let (num_tokens, max_tokens) = prospect.answer;
         let (at_once, per_token) = ALLOWANCE;
         let allowed = prospect.step() * (at_once + per_token * num_tokens as f64) - self.lost_us;
@@ -125,17 +147,6 @@ impl Pace {
         }
     }
 
-    /// Notes that a drafter is asked; what verification will cost is included.
-    pub(crate) fn pay(&mut self, prospect: &Prospect<'_>, ahead: Ahead) {
-        self.last = ahead;
-        if let Ahead::Draft(len) = ahead {
-            let unread = prospect.len - self.read_len.min(prospect.len);
-            self.read_len = prospect.len;
-            self.step_us = prospect.step();
-            self.gain(-prospect.draft_cost(len) - prospect.read_cost(unread));
-        }
-    }
-
     /// Notes a token that was drafted, and is only watched for.
     pub(crate) fn watch(&mut self, token: Option<u32>) {
         self.watched = token;
@@ -143,7 +154,7 @@ impl Pace {
 
     /// Whether what was drafted last is not to be verified.
     pub(crate) fn is_watching(&self) -> bool {
-        self.last == Ahead::Watch
+        self.last.0 == Ahead::Watch
     }
 
     /// Notes the token that came.
@@ -227,9 +238,9 @@ mod tests {
         let (mut num_tokens, mut us, mut lens) = (0, 0.0, Vec::new());
         while num_tokens < 400 {
             let prospect = prospect(costs, num_tokens);
+            let unread = pace.unread(&prospect);
             let ahead = pace.ahead(&prospect, 0.7);
-            let unread = prospect.len - pace.read_len.min(prospect.len);
-            pace.pay(&prospect, ahead);
+            assert_eq!(pace.ahead(&prospect, 0.7), ahead, "asked again");
             us += 100.0;
             let mut num_accepted = 0;
             match ahead {
@@ -303,7 +314,7 @@ mod tests {
         let mut pace = Pace::new(Speculation::Auto);
         let alone = prospect(&LOOKUP, 0);
         assert_eq!(pace.ahead(&alone, 0.9), Ahead::Draft(8));
-        let together = Prospect { costs: &costs, num_sequences: 8, ..alone };
+        let together = Prospect { costs: &costs, num_sequences: 8, len: 31, ..alone };
         assert_ne!(pace.ahead(&together, 0.9), Ahead::Draft(8));
     }
 

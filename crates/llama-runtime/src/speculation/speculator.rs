@@ -6,7 +6,7 @@ use llama_engine::MAX_DRAFT_LEN;
 use llama_kv::PagedCache;
 use llama_sampling::Proposal;
 
-use super::{CostTable, Costs, Draft, DraftError, Drafter, DrafterChoice, SpeculationOptions, Verification};
+use super::{CostTable, Costs, Draft, DraftError, Drafter, SpeculationOptions, Verification};
 use crate::{
     LoadError,
     scheduler::{Scheduler, SequenceId},
@@ -30,9 +30,10 @@ pub(crate) struct Speculator {
 }
 
 impl Speculator {
-    /// Makes the drafter and measures, if need be, what steps cost. `cache` must not be in use.
-    pub(crate) fn load(
+    /// Measures, if need be, what steps and drafts cost. `cache` must not be in use.
+    pub(crate) fn new(
         options: &SpeculationOptions,
+        mut drafter: Box<dyn Drafter>,
         (decoder, cache): (&dyn Forward, &mut PagedCache),
         (scheduler, vocab_size): (&Scheduler, usize),
     ) -> Result<Self, LoadError> {
@@ -40,10 +41,6 @@ impl Speculator {
             let reason = format!("{}, expected 1 to {MAX_DRAFT_LEN}", options.max_draft_len);
             return Err(LoadError::Option { option: "speculation.max_draft_len", reason });
         }
-        let mut drafter: Box<dyn Drafter> = match &options.drafter {
-            DrafterChoice::PromptLookup(lookup) => Box::new(*lookup),
-            DrafterChoice::Own(own) => own.make(),
-        };
         let measured = match options.costs {
             Costs::Given(costs) => costs,
             Costs::Measured => CostTable::measure(decoder, cache, &mut *drafter, vocab_size)?,

@@ -55,9 +55,11 @@ impl Worker {
         let decoding = self.scheduler.decoding();
         let mut drafts = Vec::new();
         for &id in &decoding {
+            let is_apart = self.scheduler.is_apart(id);
             if let (Some(Work::Generate(samples)), Some(tokens)) =
                 (self.work.get_mut(&id), self.scheduler.tokens(id))
                 && let [sample] = samples.as_mut_slice()
+                && (is_apart || !sample.is_binding(speculator))
             {
                 let spec = || (id, tokens, self.vocab_size);
                 drafts.extend(sample.open_draft(spec(), (speculator, decoding.len())));
@@ -81,6 +83,17 @@ impl Worker {
                 self.scheduler.attach(id, scheduler::Draft { tokens, terms });
                 speculator.keep(id, proposals);
             }
+        }
+    }
+
+    /// Notes how many tokens were chosen at once. Where drafts are binding, a draft belongs to each that comes alone,
+    /// whatever happens to its sequence before the next step.
+    pub(super) fn note_chosen(&mut self, id: SequenceId, num_chosen: usize) {
+        if let Some(speculator) = &self.speculator
+            && let Some(Work::Generate(samples)) = self.work.get(&id)
+            && samples[0].is_binding(speculator)
+        {
+            self.scheduler.keep_apart(id, num_chosen == 1);
         }
     }
 
@@ -121,7 +134,6 @@ impl Generation {
             Ahead::Watch => 1,
             Ahead::Draft(len) => len,
         };
-        self.pace.pay(&prospect, ahead);
         // Copies for each draft, so that a drafter can go where it wants.
         Some(Draft::new(DraftSpec {
             id,

@@ -175,7 +175,7 @@ impl Worker {
         let [sample] = samples.as_mut_slice() else {
             unreachable!("the samples have been split");
         };
-        let end = loop {
+        let (num_chosen, end) = loop {
             let row = logits.get(first_row + verification.num_confirmed());
             let row = row.map_err(|source| EngineError::Model(Box::new(source)))?; // [v]
             let tokens = self.scheduler.tokens(id).expect("a sequence that was computed is here");
@@ -185,9 +185,10 @@ impl Worker {
             };
             tokens.iter().for_each(|&token| self.scheduler.append(id, token));
             if !verification.goes_on(&tokens) || end.is_some() {
-                break end;
+                break (tokens.len(), end);
             }
         };
+        self.note_chosen(id, num_chosen);
         if span.num_drafted > 0 {
             self.scheduler.settle(id);
             self.settle_draft(id, &verification);

@@ -17,11 +17,11 @@ use candle_core::DType;
 use llama_backend::Device;
 use llama_kv::{BlockPool, CacheConfig, PagedCache};
 
-use super::{Command, Worker, WorkerParts};
+use super::{Command, Forward, Worker, WorkerParts};
 use crate::{
     scheduler::{Scheduler, SchedulerConfig},
     speculation::{
-        CostTable, Costs, Draft, DraftError, Drafter, DrafterChoice, OwnDrafter, SpeculationOptions,
+        CostTable, Costs, Draft, DraftError, Drafter, DrafterChoice, PromptLookup, SpeculationOptions,
         Speculator, Verification,
     },
 };
@@ -53,13 +53,15 @@ fn worker(
     let mut cache = PagedCache::new(cache, &*backend).unwrap();
     let scheduler = Scheduler::new(limits, BlockPool::new(num_blocks, BLOCK_LEN));
     let speculator = verification.map(|verification| {
-        let drafter = OwnDrafter::new(|| Box::new(Guess(Random(7))));
+        // The drafter is given below; what the options name is for those who load.
         let options = SpeculationOptions {
             verification,
             costs: Costs::Given(FREE),
-            ..SpeculationOptions::new(DrafterChoice::Own(drafter))
+            ..SpeculationOptions::new(DrafterChoice::PromptLookup(PromptLookup::default()))
         };
-        Speculator::load(&options, (&decoder, &mut cache), (&scheduler, script::VOCAB_SIZE)).unwrap()
+        let drafter = Box::new(Guess(Random(7)));
+        let model: (&dyn Forward, _) = (&decoder, &mut cache);
+        Speculator::new(&options, drafter, model, (&scheduler, script::VOCAB_SIZE)).unwrap()
     });
     let parts = WorkerParts {
         decoder: Box::new(decoder),
