@@ -9,6 +9,7 @@ use anyhow::Context;
 use llama_hub::{TerminalProgress, resolve};
 use llama_rs::prelude::*;
 
+#[allow(dead_code, reason = "an example with options of its own loads by itself")]
 /// Finds a model by name or path, downloads it if need be, and loads it.
 pub(crate) async fn load(model: &str, device: Device) -> anyhow::Result<CandleEngine> {
     let path = resolve(model, &TerminalProgress::new())?;
@@ -45,6 +46,12 @@ pub(crate) async fn print_answer(
                     usage.cached_tokens,
                     timings.time_to_first_token.as_secs_f64() * 1e3,
                 );
+                let (accepted, drafted) =
+                    (usage.speculation.accepted_tokens, usage.speculation.drafted_tokens);
+                if drafted > 0 {
+                    let saved_ms = usage.speculation.saved_us / 1000;
+                    eprintln!("[{accepted} of {drafted} drafted tokens accepted; {saved_ms} ms saved]");
+                }
             }
         }
     }

@@ -10,7 +10,10 @@ use llama_engine::{
     EndOfText, Event, FinishReason, GenerateRequest, KeepContext, LlamaEngine, PinnedContext, Prompt,
     Sampling,
 };
-use llama_runtime::{CandleEngine, EngineOptions};
+use llama_runtime::{
+    CandleEngine, EngineOptions,
+    speculation::{DrafterChoice, PromptLookup, SpeculationOptions},
+};
 use support::{Random, bard, check_idle, tokens, within};
 
 const NUM_REQUESTS: usize = 2000;
@@ -184,8 +187,10 @@ fn check(question: &Question, caller: Caller, (heard, expected): (&Heard, &Heard
     assert!(expected.text.starts_with(&heard.text) || question.stops, "{question:?}, {caller:?}");
 }
 
-fn soak(seed: u64) {
+fn soak(seed: u64, drafter: Option<DrafterChoice>) {
     let options = EngineOptions {
+        // With costs that a clock measures: they must not show.
+        speculation: drafter.map(SpeculationOptions::new),
         cache_tokens: Some(400),
         block_len: 4,
         max_step_tokens: 48,
@@ -231,5 +236,17 @@ fn soak(seed: u64) {
 
 #[test]
 fn two_thousand_requests_are_answered_as_alone() {
-    within(Duration::from_secs(300), || soak(17));
+    within(Duration::from_secs(300), || soak(17, None));
+}
+
+#[test]
+fn drafts_of_a_model_do_not_show() {
+    let draft = support::bard_dir().with_file_name("bard-draft");
+    within(Duration::from_secs(300), || soak(18, Some(DrafterChoice::Model(draft))));
+}
+
+#[test]
+fn drafts_from_what_was_said_do_not_show() {
+    let lookup = DrafterChoice::PromptLookup(PromptLookup::default());
+    within(Duration::from_secs(300), || soak(19, Some(lookup)));
 }

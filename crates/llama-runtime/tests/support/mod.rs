@@ -1,6 +1,8 @@
 //! What the tests of the engine share.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod speculating;
+
 use std::{
     path::PathBuf,
     sync::mpsc::{self, RecvTimeoutError},
