@@ -28,13 +28,36 @@ impl Metal {
     /// # Errors
     /// Candle's, if the feature `metal` is off or there is no such GPU.
     pub fn new(ordinal: usize) -> candle_core::Result<Self> {
+        check(ordinal)?;
         Ok(Self { device: candle_core::Device::new_metal(ordinal)?, ordinal })
     }
 }
 
+/// Candle panics for a GPU that is not there.
+#[cfg(feature = "metal")]
+fn check(ordinal: usize) -> candle_core::Result<()> {
+    let num_gpus = candle_metal_kernels::metal::Device::all().len();
+    if ordinal >= num_gpus {
+        candle_core::bail!("this machine has {num_gpus} Apple GPUs");
+    }
+    Ok(())
+}
+
+/// Candle refuses every GPU.
+#[cfg(not(feature = "metal"))]
+fn check(_ordinal: usize) -> candle_core::Result<()> {
+    Ok(())
+}
+
 impl Backend for Metal {
     fn name(&self) -> String {
-        format!("metal:{}", self.ordinal)
+        match &self.device {
+            #[cfg(feature = "metal")]
+            candle_core::Device::Metal(device) => {
+                format!("metal:{} ({})", self.ordinal, device.metal_device().architecture_name())
+            }
+            _ => format!("metal:{}", self.ordinal),
+        }
     }
 
     fn device(&self) -> &candle_core::Device {
