@@ -8,13 +8,13 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-use super::{Task, test, tidy};
+use super::{Task, check_apple, parity, test, tidy};
 use crate::cargo;
 
 /// More packages than this in the tree of the facade, and a cold build takes too long.
 const PACKAGE_LIMIT: usize = 300;
 
-/// Run every check that a change must pass: fmt, clippy, tidy, docs, packages, tests
+/// Run every check that a change must pass: fmt, clippy, tidy, docs, packages, types for other devices, parity, tests
 #[derive(clap::Parser)]
 #[command(name = "ci")]
 pub(crate) struct Ci {}
@@ -31,6 +31,14 @@ const STEPS: &[Step] = &[
     Step { name: "packages", run: packages },
     Step { name: "clippy", run: clippy },
     Step { name: "docs", run: docs },
+    Step { name: "Apple types", run: || check_apple::CheckApple {}.run() },
+    Step { name: "CPU parity", run: || parity(&["--", "--cases", "300"]) },
+    Step { name: "emulator", run: emulator },
+    // Thirty rows: every operation and whole decoders, in three dtypes; each case in an order of its own.
+    Step {
+        name: "emulated Metal parity",
+        run: || parity(&["--device", "metal-emulated", "--", "--cases", "70"]),
+    },
     Step { name: "test", run: || test::Test::try_parse_from(["test"])?.run() },
 ];
 
@@ -56,6 +64,21 @@ impl Task for Ci {
 
 fn clippy() -> anyhow::Result<()> {
     cargo::run(cargo::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Compares a device with the reference.
+fn parity(arguments: &[&str]) -> anyhow::Result<()> {
+    parity::Parity::try_parse_from(["parity"].iter().chain(arguments))?.run()
+}
+
+/// Lints and tests the emulated Metal device, a workspace of its own.
+fn emulator() -> anyhow::Result<()> {
+    for arguments in [&["clippy", "--all-targets", "--", "-D", "warnings"][..], &["test"]] {
+        let mut command = cargo::cargo(arguments);
+        command.current_dir(parity::emulator_folder());
+        cargo::run(command)?;
+    }
+    Ok(())
 }
 
 fn docs() -> anyhow::Result<()> {

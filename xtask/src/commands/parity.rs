@@ -64,8 +64,8 @@ impl Subject {
                 cargo::cargo(["run", "--release", "-p", "llama-parity", "--features", "cuda", "--"])
             }
             Self::MetalEmulated => {
-                let mut command = cargo::cargo(["run", "--bin", "parity", "--"]);
-                command.current_dir(workspace_root().join("xtask/metal-emulator"));
+                let mut command = cargo::cargo(["run", "--package", "emulated-parity", "--"]);
+                command.current_dir(emulator_folder());
                 command
             }
         };
@@ -82,6 +82,11 @@ impl Subject {
         let name = self.to_possible_value().expect("no variant is skipped").get_name().to_owned();
         workspace_root().join("target").join("parity").join(name)
     }
+}
+
+/// The workspace of the emulated device.
+pub(crate) fn emulator_folder() -> PathBuf {
+    workspace_root().join("xtask/metal-emulator")
 }
 
 fn target_folder() -> anyhow::Result<PathBuf> {
