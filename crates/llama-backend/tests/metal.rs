@@ -52,6 +52,17 @@ fn weights_are_read_in_place_unless_their_address_does_not_suit_their_format() {
 }
 
 #[test]
+fn what_is_no_weight_is_counted_apart() {
+    let backend = backend();
+    let table = table(&*backend, 0);
+    embed(&[0], &table, Kernels::Native).unwrap();
+    let cache = backend.zeros(&[1 << 18], DType::F32).unwrap();
+    assert!(backend.memory().private_bytes >= 1 << 20); // other tests of this process may have some, too
+    assert_eq!(weight_bytes(&*backend), (128, 0));
+    drop(cache);
+}
+
+#[test]
 fn a_weight_may_go_while_work_is_under_way() {
     let backend = backend();
     let table = table(&*backend, 0);

@@ -9,7 +9,7 @@ use crate::ops::{self, Op};
 #[cfg(feature = "metal")]
 use crate::{
     BackendError,
-    metal::{Output, placed_bytes},
+    metal::{Output, PlacedBytes},
 };
 
 /// Operations that have a Metal kernel of our own.
@@ -77,12 +77,12 @@ impl Backend for Metal {
     #[cfg(feature = "metal")]
     fn memory(&self) -> Memory {
         let candle_core::Device::Metal(device) = &self.device else { return Memory::default() };
-        let (mapped_bytes, shared_bytes) = placed_bytes(device);
+        let weights = PlacedBytes::on(device);
         let allocated = device.metal_device().current_allocated_size() as u64;
         Memory {
-            mapped_bytes,
-            shared_bytes,
-            private_bytes: allocated.saturating_sub(mapped_bytes + shared_bytes),
+            mapped_bytes: weights.mapped,
+            shared_bytes: weights.copied,
+            private_bytes: allocated.saturating_sub(weights.counted),
         }
     }
 

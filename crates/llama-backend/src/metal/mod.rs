@@ -24,5 +24,5 @@ pub(crate) use {
     operand::{Operand, Output},
     pipeline::Kernel,
     source::Source,
-    stored::{NO_WEIGHT, StoredBytes, placed_bytes},
+    stored::{NO_WEIGHT, PlacedBytes, StoredBytes},
 };

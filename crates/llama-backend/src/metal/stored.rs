@@ -43,6 +43,8 @@ struct MappedBuffer {
     /// Address of the buffer's first byte.
     start: usize,
     device: MetalDevice,
+    /// What the device says it has allocated more since this buffer is there: whether it counts it is its choice.
+    counted_bytes: usize,
     /// Tensors that are read here: address and size.
     tensors: Mutex<BTreeMap<usize, usize>>,
     _owner: ByteOwner,
@@ -115,23 +117,42 @@ impl StoredBytes {
     }
 }
 
-/// Bytes of weights on a device: read from mapped files, and copied.
-pub(crate) fn placed_bytes(device: &MetalDevice) -> (u64, u64) {
-    let (mut mapped_bytes, mut copied_bytes) = (0, 0);
-    let mut add =
-        |mapped: &MappedBuffer| mapped_bytes += lock(&mapped.tensors).values().sum::<usize>() as u64;
-    let files = lock(&FILES);
-    let files = files.iter().filter(|((id, _), _)| *id == device.id());
-    files.filter_map(|(_, file)| file.upgrade()).for_each(|file| add(&file));
-    for (_, place) in lock(&OTHERS).iter().filter(|(id, _)| *id == device.id()) {
-        match place {
-            WeakPlace::Mapped(mapped) => mapped.upgrade().iter().for_each(|mapped| add(mapped)),
-            WeakPlace::Copied(copied) => {
-                copied_bytes += copied.upgrade().map_or(0, |copied| copied.len as u64);
+/// Bytes of weights on a device.
+#[derive(Default)]
+pub(crate) struct PlacedBytes {
+    /// Read from mapped files.
+    pub(crate) mapped: u64,
+    /// Copied, each where its address did not suit its format.
+    pub(crate) copied: u64,
+    /// What of the device's own count is weights.
+    pub(crate) counted: u64,
+}
+
+impl PlacedBytes {
+    /// Of all weights that were used on `device` and still live.
+    pub(crate) fn on(device: &MetalDevice) -> Self {
+        let mut bytes = Self::default();
+        let files = lock(&FILES);
+        let files = files.iter().filter(|((id, _), _)| *id == device.id());
+        files.filter_map(|(_, file)| file.upgrade()).for_each(|file| bytes.add_mapped(&file));
+        for (_, place) in lock(&OTHERS).iter().filter(|(id, _)| *id == device.id()) {
+            match place {
+                WeakPlace::Mapped(mapped) => {
+                    mapped.upgrade().iter().for_each(|mapped| bytes.add_mapped(mapped))
+                }
+                WeakPlace::Copied(copied) => copied.upgrade().iter().for_each(|copied| {
+                    bytes.copied += copied.len as u64;
+                    bytes.counted += copied.len as u64;
+                }),
             }
         }
+        bytes
     }
-    (mapped_bytes, copied_bytes)
+
+    fn add_mapped(&mut self, mapped: &MappedBuffer) {
+        self.mapped += lock(&mapped.tensors).values().sum::<usize>() as u64;
+        self.counted += mapped.counted_bytes as u64;
+    }
 }
 
 impl MappedBuffer {
@@ -165,6 +186,7 @@ impl MappedBuffer {
         let first = bytes.as_ptr().cast_mut().wrapping_sub(bytes.as_ptr().addr() - start);
         let pointer = NonNull::new(first.cast::<c_void>())?;
         let metal = device.metal_device().as_ref();
+        let allocated = metal.currentAllocatedSize();
         // SAFETY: the region is whole pages that each hold a byte of the owner, so they are mapped as long as the owner
         // lives, which `_owner` ensures; kernels read of it what belongs to the weight, and nothing writes.
         let buffer = unsafe {
@@ -177,7 +199,14 @@ impl MappedBuffer {
         };
         let buffer = Buffer::new(buffer?);
         device.register_buffers([&buffer]);
-        Some(Self { buffer, start, device: device.clone(), tensors: Mutex::default(), _owner: owner.clone() })
+        Some(Self {
+            buffer,
+            start,
+            device: device.clone(),
+            counted_bytes: metal.currentAllocatedSize().saturating_sub(allocated),
+            tensors: Mutex::default(),
+            _owner: owner.clone(),
+        })
     }
 }
 
