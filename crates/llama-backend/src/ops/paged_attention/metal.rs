@@ -11,7 +11,7 @@ use crate::{
 /// Spans of at least so many rows go in tiles, if there is one for their head size.
 const MIN_TILE_ROWS: usize = 8;
 /// Fewer positions than these are not split.
-const MIN_CHUNK_LEN: usize = 512;
+const MIN_CHUNK_LEN: usize = 128;
 /// So many threadgroups keep a GPU busy: rows and heads that reach it are not split.
 const ENOUGH_GROUPS: usize = 1024;
 /// Simdgroups that share the positions of a row.
