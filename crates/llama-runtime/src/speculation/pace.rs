@@ -96,9 +96,12 @@ impl Pace {
         let ahead = self.decide(prospect);
         self.last = (ahead, prospect.len);
         if let Ahead::Draft(len) = ahead {
-            let cost = prospect.draft_cost(len) + prospect.read_cost(self.unread(prospect));
+            let reading = prospect.read_cost(self.unread(prospect));
+            // The first reading is no part of what may be lost: whether it is worth it has been weighed.
+            let (first, later) = if self.read_len == 0 { (reading, 0.0) } else { (0.0, reading) };
+            self.saved_us -= first;
             (self.read_len, self.step_us) = (prospect.len, prospect.step());
-            self.gain(-cost);
+            self.gain(-prospect.draft_cost(len) - later);
         }
         ahead
     }
@@ -170,6 +173,7 @@ impl Pace {
         if was_refuted {
             self.observe(false);
         }
+        self.read_len += num_accepted;
         self.gain(num_accepted as f64 * self.step_us);
     }
 
@@ -281,6 +285,13 @@ mod tests {
         assert!(lens[5..].iter().all(|&len| len == 8), "{lens:?}");
         let (steps, _) = run(&COSTS, |_| true);
         assert!(steps < 400.0 / 2.5, "{steps} steps");
+    }
+
+    #[test]
+    fn reading_a_long_prompt_does_not_keep_from_drafting() {
+        let costs = CostTable { draft_read_us: 20.0, ..COSTS };
+        let (steps, lens) = run(&costs, |_| true);
+        assert!(steps < 400.0 / 2.3 && lens[5..].iter().all(|&len| len > 2), "{steps} steps, {lens:?}");
     }
 
     #[test]
