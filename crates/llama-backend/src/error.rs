@@ -53,6 +53,15 @@ pub enum BackendError {
         /// What the compiler says.
         source: Box<candle_metal_kernels::MetalKernelError>,
     },
+    /// A kernel's source did not compile on this machine: its compiler (NVRTC) is older than the kernels, or a head is of
+    /// a size that nobody tried. `Kernels::Reference` does without.
+    #[error("kernel {kernel} does not compile: {log}")]
+    KernelCompile {
+        /// The kernel.
+        kernel: &'static str,
+        /// What the compiler says.
+        log: String,
+    },
     /// Candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -16,6 +16,8 @@
 //! ```
 
 pub mod backend;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod error;
 #[cfg(any(feature = "metal", test))]

@@ -15,6 +15,8 @@ pub mod residual;
 pub mod rms_norm;
 pub mod rope;
 mod rows;
+#[cfg(feature = "cuda")]
+mod strides;
 pub mod swiglu;
 
 pub(crate) use count::support;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{MappedTensor, decode_row};
+use super::{MappedTensor, WeightDtype, decode_row};
 use crate::BackendError;
 #[cfg(feature = "metal")]
 use crate::metal::StoredBytes;
@@ -87,16 +87,34 @@ impl Weight {
         if let Some(tensor) = self.resident.get() {
             return Ok(tensor.clone());
         }
-        let mut values = vec![0.0; self.rows() * self.cols()];
-        if !values.is_empty() {
-            decode_row(self.mapped.dtype(), self.mapped.bytes(), &mut values);
-        }
-        let tensor = Tensor::from_vec(values, self.mapped.shape(), &Device::Cpu)?
-            .to_dtype(self.dtype)?
-            .to_device(&self.device)?;
+        let tensor = match stored_dtype(self.mapped.dtype()) {
+            Some(dtype) if dtype == self.dtype => {
+                Tensor::from_raw_buffer(self.mapped.bytes(), dtype, self.mapped.shape(), &self.device)?
+            }
+            _ => self.decoded()?,
+        };
         if self.device.is_cpu() {
             return Ok(tensor);
         }
         Ok(self.resident.get_or_init(|| tensor).clone())
+    }
+
+    fn decoded(&self) -> Result<Tensor, BackendError> {
+        let mut values = vec![0.0; self.rows() * self.cols()];
+        if !values.is_empty() {
+            decode_row(self.mapped.dtype(), self.mapped.bytes(), &mut values);
+        }
+        let tensor = Tensor::from_vec(values, self.mapped.shape(), &Device::Cpu)?;
+        Ok(tensor.to_dtype(self.dtype)?.to_device(&self.device)?)
+    }
+}
+
+/// The dtype of tensors that hold a format's bytes as they are stored.
+fn stored_dtype(dtype: WeightDtype) -> Option<DType> {
+    match dtype {
+        WeightDtype::F32 => Some(DType::F32),
+        WeightDtype::F16 => Some(DType::F16),
+        WeightDtype::Bf16 => Some(DType::BF16),
+        _ => None,
     }
 }

@@ -1,6 +1,8 @@
 //! Rows of the embedding table.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "metal")]
 mod metal;
 mod reference;
@@ -29,6 +31,8 @@ pub fn embed(tokens: &[u32], table: &Weight, kernels: Kernels) -> Result<Tensor,
         Path::Cpu => cpu::embed(tokens, table),
         #[cfg(feature = "metal")]
         Path::Metal => metal::embed(tokens, table),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::embed(tokens, table),
         _ => reference::embed(tokens, table),
     }
 }

@@ -3,6 +3,8 @@
 //! The two projections of a prompt are the largest matrices of a step, and nobody needs them as a whole.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "metal")]
 mod metal;
 mod reference;
@@ -36,6 +38,8 @@ pub fn gated_linear(x: &Tensor, gate_up: &Linear, kernels: Kernels) -> Result<Te
         Path::Cpu => Ok(x.apply_op1_no_bwd(&cpu::GatedLinearCpu(gate_up))?),
         #[cfg(feature = "metal")]
         Path::Metal => metal::gated_linear(x, gate_up),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::gated_linear(x, gate_up),
         _ => reference::gated_linear(x, gate_up),
     }
 }

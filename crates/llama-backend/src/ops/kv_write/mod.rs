@@ -1,6 +1,8 @@
 //! Writes new keys or values into their slots of the cache, in place.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "metal")]
 mod metal;
 mod reference;
@@ -33,6 +35,8 @@ pub fn kv_write(cache: &Tensor, rows: &Tensor, slots: &Slots, kernels: Kernels) 
         Path::Cpu => Ok(cache.inplace_op2(rows, &cpu::KvWriteCpu { slots: slots.as_slice() })?),
         #[cfg(feature = "metal")]
         Path::Metal => metal::kv_write(cache, rows, slots),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::kv_write(cache, rows, slots),
         _ => reference::kv_write(cache, rows, slots),
     }
 }

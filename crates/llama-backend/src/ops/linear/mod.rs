@@ -2,6 +2,8 @@
 
 mod activations;
 pub(in crate::ops) mod cpu;
+#[cfg(feature = "cuda")]
+pub(in crate::ops) mod cuda;
 mod few;
 mod int8;
 #[cfg(feature = "metal")]
@@ -109,6 +111,8 @@ pub fn linear(x: &Tensor, layer: &Linear, kernels: Kernels) -> Result<Tensor, Ba
         Path::Cpu => Ok(x.apply_op1_no_bwd(&cpu::LinearCpu(layer))?),
         #[cfg(feature = "metal")]
         Path::Metal => metal::linear(x, layer),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::linear(x, layer),
         _ => reference::linear(x, layer),
     }
 }

@@ -1,6 +1,8 @@
 //! Causal attention of a flat batch over the paged cache (Kwon et al., arXiv:2309.06180; GQA: arXiv:2305.13245).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device_layout;
 mod layout;
 #[cfg(feature = "metal")]
@@ -85,6 +87,8 @@ pub fn paged_attention(
         }
         #[cfg(feature = "metal")]
         Path::Metal => metal::paged_attention(q, cache, layout, scope),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::paged_attention(q, cache, layout, scope),
         _ => reference::paged_attention(q, cache, layout, scope),
     }
 }

@@ -3,6 +3,8 @@
 //! Candle's own addition wakes a thread pool of its own, which fights with ours for the cores: more than the work.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "metal")]
 mod metal;
 mod reference;
@@ -28,6 +30,8 @@ pub fn residual(x: &Tensor, y: &Tensor, kernels: Kernels) -> Result<Tensor, Back
         Path::Cpu => Ok(x.apply_op2_no_bwd(y, &cpu::ResidualCpu)?),
         #[cfg(feature = "metal")]
         Path::Metal => metal::residual(x, y),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::residual(x, y),
         _ => reference::residual(x, y),
     }
 }

@@ -1,6 +1,8 @@
 //! Root mean square normalisation (Zhang and Sennrich, arXiv:1910.07467, equation 4).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "metal")]
 mod metal;
 mod reference;
@@ -38,6 +40,8 @@ pub fn rms_norm(x: &Tensor, norm: &RmsNorm, kernels: Kernels) -> Result<Tensor, 
         Path::Cpu => Ok(x.apply_op1_no_bwd(&cpu::RmsNormCpu(norm))?),
         #[cfg(feature = "metal")]
         Path::Metal => metal::rms_norm(x, norm),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::rms_norm(x, norm),
         _ => reference::rms_norm(x, norm),
     }
 }

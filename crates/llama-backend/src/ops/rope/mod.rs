@@ -1,6 +1,8 @@
 //! Rotary position embedding at given positions (Su et al., arXiv:2104.09864, equation 34).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "metal")]
 mod metal;
 mod reference;
@@ -40,6 +42,11 @@ impl Rotations {
         inverse_frequencies: &[f32],
         (device, dtype): (&Device, DType),
     ) -> Result<Self, BackendError> {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(device) = device {
+            let (cos, sin) = cuda::rotations(positions, inverse_frequencies, (device, dtype))?;
+            return Ok(Self { cos, sin }); // [t, d/2]
+        }
         let shape = (positions.len(), inverse_frequencies.len());
         let angles = positions.iter().flat_map(|&position| {
             inverse_frequencies.iter().map(move |frequency| f64::from(position as f32 * frequency))
@@ -80,6 +87,8 @@ pub fn rope(
         }
         #[cfg(feature = "metal")]
         Path::Metal => metal::rope(x, rotations, layout),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::rope(x, rotations, layout),
         _ => reference::rope(x, rotations, layout),
     }
 }

@@ -1,6 +1,8 @@
 //! The gated activation of the feed-forward layer (Shazeer, arXiv:2002.05202, equation 6).
 
 pub(in crate::ops) mod cpu;
+#[cfg(feature = "cuda")]
+pub(in crate::ops) mod cuda;
 #[cfg(feature = "metal")]
 pub(in crate::ops) mod metal;
 mod reference;
@@ -22,6 +24,8 @@ pub fn swiglu(gate_up: &Tensor, kernels: Kernels) -> Result<Tensor, BackendError
         Path::Cpu => Ok(gate_up.apply_op1_no_bwd(&cpu::SwiGluCpu)?),
         #[cfg(feature = "metal")]
         Path::Metal => metal::swiglu(gate_up),
+        #[cfg(feature = "cuda")]
+        Path::Cuda => cuda::swiglu(gate_up),
         _ => reference::swiglu(gate_up),
     }
 }
