@@ -5,6 +5,8 @@
 
 use std::{
     collections::HashMap,
+    ffi::c_void,
+    ptr,
     sync::{PoisonError, RwLock},
 };
 
@@ -13,7 +15,7 @@ use candle_core::{
     cuda_backend::{
         DeviceId, WrapErr,
         cudarc::{
-            driver::{CudaFunction, LaunchConfig, PushKernelArg, sys},
+            driver::{CudaFunction, sys},
             nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts},
         },
     },
@@ -26,7 +28,9 @@ const PRELUDE: &str = include_str!("prelude.cuh");
 /// Most constants of a kernel.
 const MAX_CONSTANTS: usize = 6;
 /// More shared memory than this must be asked for.
-const DEFAULT_SHARED_BYTES: u32 = 48 << 10;
+const DEFAULT_SHARED_BYTES: usize = 48 << 10;
+/// First architecture whose kernels overlap: Hopper.
+const MIN_OVERLAPPING: i32 = 9;
 
 /// A function in a source file.
 #[derive(Debug)]
@@ -41,7 +45,11 @@ pub(crate) struct Kernel {
 
 /// A kernel on a device, ready to be launched.
 #[derive(Clone, Debug)]
-pub(crate) struct Compiled(CudaFunction);
+pub(crate) struct Compiled {
+    function: CudaFunction,
+    /// Whether it may start while the kernel before it still runs; it waits where it must.
+    overlaps: bool,
+}
 
 /// Blocks, threads of a block, and bytes that its threads share beyond those the source declares.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +119,8 @@ impl Kernel {
             CompileOptions { options, name: Some(format!("{}.cu", self.entry)), ..Default::default() };
         let ptx = compile_ptx_with_opts(source, options).map_err(|error| self.refused(&error))?;
         let module = context.load_module(ptx).w()?;
-        Ok(Compiled(module.load_function(self.entry).w()?))
+        let function = module.load_function(self.entry).w()?;
+        Ok(Compiled { function, overlaps: major >= MIN_OVERLAPPING })
     }
 
     fn refused(&self, error: &CompileError) -> BackendError {
@@ -129,10 +138,9 @@ impl Compiled {
     /// # Errors
     /// Candle's, if the device has less.
     pub(crate) fn allow_shared(&self, num_bytes: usize) -> Result<(), BackendError> {
-        let num_bytes = num_bytes as i32;
-        if num_bytes > DEFAULT_SHARED_BYTES as i32 {
+        if num_bytes > DEFAULT_SHARED_BYTES {
             let limit = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            self.0.set_attribute(limit, num_bytes).w()?;
+            self.function.set_attribute(limit, num_bytes as i32).w()?;
         }
         Ok(())
     }
@@ -156,21 +164,31 @@ impl Compiled {
             return Ok(());
         }
         let stream = device.cuda_stream();
-        let mut builder = stream.launch_builder(&self.0);
-        for argument in arguments {
-            match argument {
-                Argument::Address(address) => builder.arg(address),
-                Argument::Count(count) => builder.arg(count),
-                Argument::Factor(factor) => builder.arg(factor),
-            };
-        }
-        let config = LaunchConfig {
-            grid_dim: (x as u32, y as u32, z as u32),
-            block_dim: (grid.threads as u32, 1, 1),
-            shared_mem_bytes: grid.shared_bytes as u32,
+        stream.context().bind_to_thread().w()?;
+        let mut attribute = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
         };
-        // SAFETY: the caller's promise.
-        unsafe { builder.launch(config) }.w()?;
+        let config = sys::CUlaunchConfig {
+            gridDimX: x as u32,
+            gridDimY: y as u32,
+            gridDimZ: z as u32,
+            blockDimX: grid.threads as u32,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: grid.shared_bytes as u32,
+            hStream: stream.cu_stream(),
+            attrs: &raw mut attribute,
+            numAttrs: u32::from(self.overlaps),
+        };
+        let mut arguments: Vec<*mut c_void> = arguments.iter().map(Argument::pointer).collect();
+        let function = self.function.cu_function();
+        // SAFETY: the configuration and the arguments outlive the call, which copies them; the rest is the caller's promise.
+        let launched = unsafe {
+            sys::cuLaunchKernelEx(&raw const config, function, arguments.as_mut_ptr(), ptr::null_mut())
+        };
+        launched.result().w()?;
         Ok(())
     }
 }
@@ -183,6 +201,15 @@ impl Grid {
 }
 
 impl Argument {
+    /// Where its value lies, which the driver only reads.
+    fn pointer(&self) -> *mut c_void {
+        match self {
+            Self::Address(address) => (&raw const *address).cast_mut().cast(),
+            Self::Count(count) => (&raw const *count).cast_mut().cast(),
+            Self::Factor(factor) => (&raw const *factor).cast_mut().cast(),
+        }
+    }
+
     /// A count, which kernels hold in 32 bits.
     ///
     /// # Errors

@@ -61,6 +61,21 @@ __device__ __forceinline__ u32 narrow_pair(float first, float second) {
 #endif
 #endif
 
+// Where the GPU can (Hopper and later), a kernel starts while the one before it still runs. Each says at its start that the
+// next may start, and waits for the one before it, and so for all before that, before it touches what another kernel
+// writes. Weights are written by none.
+__device__ __forceinline__ void release_next() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void await_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 // What one thread moves at once: N values, as one access of up to 16 bytes.
 template <int N>
 struct __align__(N * sizeof(elem)) Vec {

@@ -2,6 +2,8 @@
 
 extern "C" __global__ void
 kv_write(elem *cache, const elem *rows, const u32 *slots, int num_heads, int head_len, int row_stride, int head_stride) {
+    release_next();
+    await_previous();
     const int row = blockIdx.x;
     elem *to = cache + (u64)slots[row] * num_heads * head_len;
     for (int i = threadIdx.x; i < num_heads * head_len; i += blockDim.x) {

@@ -14,7 +14,7 @@ const FEW_GATED: Kernel =
     Kernel { entry: "few_gated", source: include_str!("few.cu"), constants: &["WIDTH", "TOKENS"] };
 const BIAS: Kernel = Kernel { entry: "bias", source: include_str!("bias.cu"), constants: &[] };
 /// More rows are cuBLAS's.
-const MAX_FEW: usize = 8;
+const MAX_FEW: usize = 4;
 /// Weights that one launch of `few` joins.
 const MAX_PARTS: usize = 3;
 /// Threads of a block of `few`, and the lines of a weight that it reads.

@@ -9,22 +9,40 @@
 #define STEP (THREADS * PACK)
 
 
-// The products of all rows with these lines of a weight, complete in the threads whose index is below TOKENS * LINES.
-__device__ __forceinline__ float products(const elem *(&lines)[LINES], const elem *x, int num_rows) {
-    __shared__ float partial[WARPS][TOKENS * LINES];
-    float sums[TOKENS][LINES] = {};
-#pragma unroll 4
-    for (int at = threadIdx.x * PACK; at < WIDTH; at += STEP) {
-        uint4 packs[LINES];
+// What a thread reads of each line at once.
+struct Packs {
+    uint4 of[LINES];
+};
+
+__device__ __forceinline__ Packs read(const elem *const (&lines)[LINES], int at) {
+    Packs packs = {};
+    if (at < WIDTH) {
 #pragma unroll
         for (int line = 0; line < LINES; line++) {
-            packs[line] = __ldcs(reinterpret_cast<const uint4 *>(lines[line] + at));
+            packs.of[line] = __ldcs(reinterpret_cast<const uint4 *>(lines[line] + at));
         }
+    }
+    return packs;
+}
+
+// The products of all rows with these lines of a weight, complete in the threads whose index is below TOKENS * LINES.
+__device__ __forceinline__ float products(const elem *const (&lines)[LINES], const elem *x, int num_rows) {
+    __shared__ float partial[WARPS][TOKENS * LINES];
+    float sums[TOKENS][LINES] = {};
+    // Two reads ahead; the first do not wait for the kernel that writes `x`.
+    const int first = threadIdx.x * PACK;
+    Packs next = read(lines, first), after_next = read(lines, first + STEP);
+    release_next();
+    await_previous();
+#pragma unroll 4
+    for (int at = first; at < WIDTH; at += STEP) {
         float weights[LINES][PACK];
 #pragma unroll
         for (int line = 0; line < LINES; line++) {
-            widen(packs[line], weights[line]);
+            widen(next.of[line], weights[line]);
         }
+        next = after_next;
+        after_next = read(lines, at + 2 * STEP);
 #pragma unroll
         for (int row = 0; row < TOKENS; row++) {
             if (row < num_rows) {

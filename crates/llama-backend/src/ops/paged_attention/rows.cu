@@ -53,6 +53,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 attend_rows(elem *y, float *parts, const elem *q, const elem *keys, const elem *values,
     const Row *rows, const Span *spans, const u32 *tables,
     int num_heads, int num_kv_heads, int block_len, int window, int part_len, int min_tiled, float score_scale) {
+    release_next();
+    await_previous();
     __shared__ float shared[THREADS / 32][LANES * PART];
     __shared__ float shared_largest[THREADS / 32], shared_sum[THREADS / 32];
     const int part = blockIdx.z, num_parts = gridDim.z;
@@ -171,6 +173,8 @@ attend_rows(elem *y, float *parts, const elem *q, const elem *keys, const elem *
 // One block per row and head: joins the parts.
 extern "C" __global__ void
 merge(elem *y, const float *parts, const Row *rows, const Span *spans, int num_parts, int min_tiled) {
+    release_next();
+    await_previous();
     const Row row = rows[blockIdx.x];
     if ((int)spans[row.span].num_rows >= min_tiled) {
         return;

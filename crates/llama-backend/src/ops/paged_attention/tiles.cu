@@ -77,6 +77,8 @@ __device__ __forceinline__ void copy_tile(elem *to, const elem *cache, const Seq
 extern "C" __global__ void __launch_bounds__(THREADS)
 attend_tiles(elem *y, const elem *q, const elem *keys, const elem *values, const Span *spans, const u32 *tables,
     int num_heads, int num_kv_heads, int block_len, int window, int min_tiled, float score_scale) {
+    release_next();
+    await_previous();
     extern __shared__ __align__(16) elem shared[];
     elem *const shared_q = shared, *const shared_k = shared + TILE * LINE, *const shared_v = shared + 3 * TILE * LINE;
     const Span span = spans[blockIdx.z];

@@ -4,6 +4,8 @@
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 rms_norm(elem *y, const elem *x, const elem *weight, float eps, int num_inner, int outer_stride, int inner_stride) {
+    release_next();
+    await_previous();
     __shared__ float sums[THREADS / 32];
     const int row = blockIdx.x;
     x += (u64)(row / num_inner) * outer_stride + (u64)(row % num_inner) * inner_stride;

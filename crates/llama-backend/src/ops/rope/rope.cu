@@ -3,6 +3,8 @@
 
 extern "C" __global__ void
 rope(elem *y, const elem *x, const elem *cosines, const elem *sines, int num_heads, int row_stride, int head_stride) {
+    release_next();
+    await_previous();
     const int row = blockIdx.x;
     for (int i = threadIdx.x; i < num_heads * (HEAD / 2); i += blockDim.x) {
         const int head = i / (HEAD / 2), pair = i % (HEAD / 2);

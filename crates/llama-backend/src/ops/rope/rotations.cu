@@ -3,6 +3,8 @@
 
 extern "C" __global__ void
 rotations(elem *cosines, elem *sines, const u32 *positions, const float *frequencies, int num_frequencies, int len) {
+    release_next();
+    await_previous();
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < len) {
         const float angle = (float)positions[i / num_frequencies] * frequencies[i % num_frequencies];

@@ -2,6 +2,8 @@
 // STEP: values that a thread takes at once; a divisor of `width`.
 
 extern "C" __global__ void swiglu(elem *y, const elem *gate_up, int width) {
+    release_next();
+    await_previous();
     const int at = (blockIdx.y * blockDim.x + threadIdx.x) * STEP;
     if (at < width) {
         const elem *row = gate_up + (u64)blockIdx.x * 2 * width;
