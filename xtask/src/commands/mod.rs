@@ -1,6 +1,7 @@
 //! The list of commands.
 
 mod check_apple;
+mod check_cuda;
 mod ci;
 mod compare;
 mod memory;
@@ -15,6 +16,7 @@ use clap::{ArgMatches, Parser};
 /// Every command of `cargo xtask`.
 pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<check_apple::CheckApple>(),
+    Command::of::<check_cuda::CheckCuda>(),
     Command::of::<ci::Ci>(),
     Command::of::<compare::Compare>(),
     Command::of::<memory::Memory>(),
