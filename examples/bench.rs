@@ -4,10 +4,8 @@
 #[path = "../benches/common/mod.rs"]
 mod common;
 
-use std::time::Instant;
-
 use clap::Parser;
-use common::{PoolOptions, Workload};
+use common::{DeviceOptions, PoolOptions};
 use llama_hub::TerminalProgress;
 use llama_rs::backend::simd::Isa;
 
@@ -18,6 +16,8 @@ struct Options {
     model: String,
     #[command(flatten)]
     pool: PoolOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
     #[arg(long, default_value_t = 512)]
     prompt: usize,
     #[arg(long, default_value_t = 64)]
@@ -31,30 +31,27 @@ struct Options {
 }
 
 fn main() -> anyhow::Result<()> {
-    let Options { model, pool, prompt, decode, depth, batch, rounds } = Options::parse();
+    let Options { model, pool, device, prompt, decode, depth, batch, rounds } = Options::parse();
     let pool = pool.choose();
     let path = llama_hub::resolve(&model, &TerminalProgress::new())?;
-    let mut workload = Workload::open(&path, batch, prompt.max(depth + decode))?;
+    let mut workload = device.open(&path, batch, prompt.max(depth + decode))?;
     let (mut prefill_tok_s, mut decode_tok_s) = (0f64, 0f64);
     for round in 0..=rounds {
         workload.rewind(0);
-        let start = Instant::now();
-        workload.feed(1, prompt)?;
-        let prefill = prompt as f64 / start.elapsed().as_secs_f64();
+        let prefill = prompt as f64 / workload.seconds(|workload| workload.feed(1, prompt))?;
         workload.rewind(0);
         workload.feed(batch, depth)?;
-        let start = Instant::now();
-        (0..decode).try_for_each(|_| workload.feed(batch, 1))?;
-        let decode = (decode * batch) as f64 / start.elapsed().as_secs_f64();
+        let seconds = workload.seconds(|workload| (0..decode).try_for_each(|_| workload.feed(batch, 1)))?;
+        let decode = (decode * batch) as f64 / seconds;
         if round > 0 {
-            prefill_tok_s = prefill_tok_s.max(prefill);
-            decode_tok_s = decode_tok_s.max(decode);
+            (prefill_tok_s, decode_tok_s) = (prefill_tok_s.max(prefill), decode_tok_s.max(decode));
         }
     }
     let (threads, cores, isa) = (pool.num_threads(), pool.affinity(), Isa::detect());
     let common::Weights { format, num_bytes, num_layer_weights, num_head_weights } = workload.weights();
     println!(
-        r#"{{"model": {model:?}, "threads": {threads}, "cores": "{cores}", "isa": "{isa}", "prompt": {prompt}, "depth": {depth}, "batch": {batch}, "prefill_tok_s": {prefill_tok_s:.1}, "decode_tok_s": {decode_tok_s:.1}, "format": "{format}", "weight_bytes": {num_bytes}, "layer_weights": {num_layer_weights}, "head_weights": {num_head_weights}}}"#
+        r#"{{"model": {model:?}, "threads": {threads}, "cores": "{cores}", "isa": "{isa}", "device": {:?}, "prompt": {prompt}, "depth": {depth}, "batch": {batch}, "prefill_tok_s": {prefill_tok_s:.1}, "decode_tok_s": {decode_tok_s:.1}, "format": "{format}", "weight_bytes": {num_bytes}, "layer_weights": {num_layer_weights}, "head_weights": {num_head_weights}}}"#,
+        workload.device_name()
     );
     Ok(())
 }

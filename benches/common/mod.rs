@@ -4,12 +4,17 @@
 //! both sides do the same work. It does not measure.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
+use candle_core::DType;
 use llama_hub::{Cache, DEFAULT_MODEL, KnownModel};
 use llama_rs::{
     backend::{
-        Device,
+        Backend, Device,
         parallel::{Affinity, Pool},
         simd::Isa,
     },
@@ -18,7 +23,7 @@ use llama_rs::{
 };
 
 const BLOCK_LEN: usize = 16;
-/// Most rows of one step; longer prompts are fed in chunks. The peer's `n_ubatch`.
+/// Most rows of one step, if nothing else is asked for; longer prompts are fed in chunks. The peer's `n_ubatch`.
 const MAX_STEP_TOKENS: usize = 512;
 /// Formats of the default model besides its own. `cargo run --release --example convert` makes them.
 const DENSE: [&str; 3] = ["f32", "f16", "bf16"];
@@ -79,6 +84,30 @@ impl PoolOptions {
     }
 }
 
+/// Where and how to compute.
+#[derive(clap::Args)]
+pub(crate) struct DeviceOptions {
+    /// cpu, metal, cuda
+    #[arg(long, default_value_t = Device::Cpu)]
+    device: Device,
+    /// f32, f16, bf16; the device's own choice if absent
+    #[arg(long)]
+    dtype: Option<DType>,
+    /// Most rows of one step
+    #[arg(long, default_value_t = MAX_STEP_TOKENS)]
+    step: usize,
+}
+
+impl DeviceOptions {
+    /// Opens a model, with room for `num_sequences` of up to `max_len` tokens.
+    pub(crate) fn open(&self, path: &Path, num_sequences: usize, max_len: usize) -> anyhow::Result<Workload> {
+        let options = DecoderOptions { dtype: self.dtype, ..DecoderOptions::default() };
+        let backend = self.device.backend()?;
+        let workload = Workload::open_on(path, backend, options, (num_sequences, max_len))?;
+        Ok(Workload { max_step_tokens: self.step, ..workload })
+    }
+}
+
 /// A model and some sequences, each as far as it was fed.
 pub(crate) struct Workload {
     decoder: Decoder,
@@ -87,6 +116,8 @@ pub(crate) struct Workload {
     tables: Vec<BlockTable>,
     tokens: Vec<u32>,
     weights: Weights,
+    backend: Arc<dyn Backend>,
+    max_step_tokens: usize,
 }
 
 /// What a step reads and computes with: the matrices, without an embedding of which it takes a few rows.
@@ -127,9 +158,17 @@ impl Weights {
 impl Workload {
     /// Opens a model, with room for `num_sequences` of up to `max_len` tokens.
     pub(crate) fn open(path: &Path, num_sequences: usize, max_len: usize) -> anyhow::Result<Self> {
-        let backend = Device::Cpu.backend()?;
+        Self::open_on(path, Device::Cpu.backend()?, DecoderOptions::default(), (num_sequences, max_len))
+    }
+
+    fn open_on(
+        path: &Path,
+        backend: Arc<dyn Backend>,
+        options: DecoderOptions,
+        (num_sequences, max_len): (usize, usize),
+    ) -> anyhow::Result<Self> {
         let checkpoint = Checkpoint::open(path)?;
-        let decoder = Decoder::new(&checkpoint, &*backend, DecoderOptions::default())?;
+        let decoder = Decoder::new(&checkpoint, &*backend, options)?;
         let vocab_size = u32::try_from(decoder.config().vocab_size)?;
         let cache = decoder.cache_config(num_sequences * max_len.div_ceil(BLOCK_LEN), BLOCK_LEN);
         let mut pool = BlockPool::new(cache.num_blocks, BLOCK_LEN);
@@ -141,7 +180,14 @@ impl Workload {
             weights: Weights::of(&checkpoint),
             decoder,
             pool,
+            backend,
+            max_step_tokens: MAX_STEP_TOKENS,
         })
+    }
+
+    /// Name of the hardware that computes.
+    pub(crate) fn device_name(&self) -> String {
+        self.backend.name()
     }
 
     /// The model's weights.
@@ -149,15 +195,26 @@ impl Workload {
         self.weights.clone()
     }
 
-    /// Feeds the first `num_sequences` sequences `len` more tokens each, and computes the logits after the last.
+    /// Feeds the first `num_sequences` sequences `len` more tokens each, and computes the logits after the last. Waits for
+    /// the device after every step, as whoever chooses the next token must.
     pub(crate) fn feed(&mut self, num_sequences: usize, len: usize) -> anyhow::Result<()> {
         let mut left = len;
         while left > 0 {
-            let step_len = left.min((MAX_STEP_TOKENS / num_sequences).max(1));
+            let step_len = left.min((self.max_step_tokens / num_sequences).max(1));
             self.step(num_sequences, step_len)?;
             left -= step_len;
         }
         Ok(())
+    }
+
+    /// How long some work on it takes.
+    pub(crate) fn seconds(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<f64> {
+        let start = Instant::now();
+        work(self)?;
+        Ok(start.elapsed().as_secs_f64())
     }
 
     /// Takes every sequence back to its first `len` tokens.
@@ -175,6 +232,7 @@ impl Workload {
             spans.push(Span { tokens, first_position, blocks: table.indices(), output: Output::LastLogits });
         }
         self.decoder.forward(&Batch::new(spans, BLOCK_LEN)?, &mut self.cache)?;
+        self.backend.synchronize()?;
         for table in &mut self.tables[..num_sequences] {
             let end = table.len() + len;
             self.pool.commit(table, &self.tokens[..end]);
