@@ -13,7 +13,7 @@ use candle_core::{
 use super::Place;
 use crate::BackendError;
 
-/// `y = x Wᵀ`, everything row by row.
+/// `y = x Wᵀ + kept * y`, everything row by row, rounded once.
 ///
 /// # Shapes
 /// `x`: `[t, k]`; `weight`: `[n, k]`; `y`: `[t, n]`, its rows `row_len` values apart.
@@ -23,6 +23,8 @@ pub(crate) struct Gemm {
     pub(crate) x: Place,
     pub(crate) weight: Place,
     pub(crate) row_len: usize,
+    /// Factor of what `y` holds before; with 0 it may hold anything.
+    pub(crate) kept: f32,
     /// `(t, n, k)`
     pub(crate) size: (usize, usize, usize),
 }
@@ -36,14 +38,14 @@ impl Gemm {
     /// # Errors
     /// [`BackendError::Argument`] for dtypes that differ or sizes beyond 32 bits; Candle's if cuBLAS fails.
     pub(crate) unsafe fn submit(self, device: &CudaDevice) -> Result<(), BackendError> {
-        let Self { y, x, weight, row_len, size: (t, n, k) } = self;
+        let Self { y, x, weight, row_len, kept, size: (t, n, k) } = self;
         let dtype = self.data_type()?;
         let narrow = |len: usize| {
             let reason = |_| BackendError::Argument { op: "linear", reason: format!("{len} is too large") };
             i32::try_from(len).map_err(reason)
         };
         let (t, n, k, row_len) = (narrow(t)?, narrow(n)?, narrow(k)?, narrow(row_len)?);
-        let (one, zero) = (1f32, 0f32);
+        let one = 1f32;
         let blas = device.cublas_handle();
         // cuBLAS counts columns first, so it sees all matrices transposed: yᵀ = W xᵀ.
         // SAFETY: the caller's promise; the factors are f32, as the compute type says, and outlive the call.
@@ -62,7 +64,7 @@ impl Gemm {
                 x.address as *const c_void,
                 dtype,
                 k,
-                (&raw const zero).cast(),
+                (&raw const kept).cast(),
                 y.address as *mut c_void,
                 dtype,
                 row_len,

@@ -104,20 +104,21 @@ fn many(device: &CudaDevice, (x, y): (&Tensor, &Tensor), layer: &Linear) -> Resu
     let (x, mut y) = (place(OP, x)?, place(OP, y)?);
     for part in &layer.parts {
         let (resident, n) = (Resident::new(part)?, part.weight.rows());
-        let gemm = Gemm { y, x, weight: resident.weight, row_len, size: (t, n, k) };
+        if resident.bias != 0 {
+            write_bias(device, (y, resident.bias), (t, n, row_len))?;
+        }
+        let kept = if resident.bias == 0 { 0.0 } else { 1.0 };
+        let gemm = Gemm { y, x, weight: resident.weight, row_len, kept, size: (t, n, k) };
         if t > 0 {
             // SAFETY: the weight is `[n, k]`, and `y` has room for `n` columns from here on.
             unsafe { gemm.submit(device) }?;
-        }
-        if resident.bias != 0 {
-            add_bias(device, (y, resident.bias), (t, n, row_len))?;
         }
         y.address += (n * y.dtype.size_in_bytes()) as u64;
     }
     Ok(())
 }
 
-fn add_bias(
+fn write_bias(
     device: &CudaDevice,
     (y, bias): (Place, u64),
     (t, n, row_len): (usize, usize, usize),

@@ -28,6 +28,8 @@ const MAX_TILED_HEAD: usize = 128;
 const ROW_THREADS: usize = 256;
 /// Most query heads of a block: each keeps sums in registers.
 const MAX_QUERIES: usize = 4;
+/// Up to so many positions, a second kernel costs more than it saves.
+const MAX_WHOLE_LEN: usize = 256;
 /// Fewest positions of a part, and as many blocks as keep a large GPU busy.
 const MIN_PART_LEN: usize = 128;
 const ENOUGH_BLOCKS: usize = 256;
@@ -170,6 +172,9 @@ impl Attention {
     /// Number of parts of a row's positions, and their length.
     fn parts(&self, num_blocks: usize) -> (usize, usize) {
         let len = self.scope.window.map_or(self.layout.longest, |window| window.min(self.layout.longest));
+        if len <= MAX_WHOLE_LEN {
+            return (1, len.max(1));
+        }
         let wanted = ENOUGH_BLOCKS.div_ceil(num_blocks.max(1));
         let part_len = len.div_ceil(wanted).max(MIN_PART_LEN);
         (len.div_ceil(part_len).max(1), part_len)
