@@ -7,7 +7,10 @@ use candle_core::{
     CudaDevice,
     cuda_backend::{
         WrapErr,
-        cudarc::driver::{result, sys},
+        cudarc::{
+            cublas,
+            driver::{result, sys},
+        },
     },
 };
 
@@ -28,6 +31,7 @@ pub(crate) fn open(ordinal: usize) -> candle_core::Result<CudaDevice> {
     // SAFETY: all work of this device is submitted to its one stream.
     unsafe { device.disable_event_tracking() };
     keep_freed_memory(&device)?;
+    sum_in_f32(&device)?;
     Ok(device)
 }
 
@@ -51,6 +55,14 @@ pub(crate) fn used_bytes(device: &CudaDevice) -> candle_core::Result<u64> {
     // SAFETY: the pool is the device's, and the attribute is 64 bits wide.
     unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut used_bytes).cast()) }.w()?;
     Ok(used_bytes)
+}
+
+/// Otherwise cuBLAS adds parts of half-type products after rounding them.
+fn sum_in_f32(device: &CudaDevice) -> candle_core::Result<()> {
+    let blas = device.cublas_handle();
+    let mode = cublas::sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+    // SAFETY: the handle is the device's own.
+    unsafe { cublas::sys::cublasSetMathMode(*blas.handle(), mode) }.result().w()
 }
 
 /// Otherwise the pool gives everything back to the system at each synchronisation, and every step asks for it again.
