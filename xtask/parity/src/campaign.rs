@@ -25,15 +25,14 @@ use crate::{
     properties::Property,
 };
 
-/// Attempts to make a failing case smaller.
-const SHRINK_LIMIT: usize = 400;
-
 /// What to run.
 pub(crate) struct Plan {
     pub(crate) device: String,
     pub(crate) num_cases: usize,
     pub(crate) seed: u64,
     pub(crate) num_workers: usize,
+    /// Attempts to make a failing case smaller.
+    pub(crate) num_shrinks: usize,
     pub(crate) timeout: Duration,
 }
 
@@ -119,7 +118,7 @@ impl Trial {
                 }
             }
             if let Some(reason) = outcome.failure(self.proof.as_ref()) {
-                finding.failure = Some(self.shrunk((case_idx, reason), tree, evaluator)?);
+                finding.failure = Some(self.shrunk(plan, (case_idx, reason), tree, evaluator)?);
                 break;
             }
         }
@@ -131,6 +130,7 @@ impl Trial {
     /// Follows the tree to a smaller case that still fails.
     fn shrunk(
         &self,
+        plan: &Plan,
         (case_idx, reason): (usize, String),
         mut tree: Box<dyn ValueTree<Value = Value>>,
         evaluator: &mut Evaluator,
@@ -138,7 +138,7 @@ impl Trial {
         let mut smallest =
             Failure { case_idx, reason, job: serde_json::to_value(self.job(case_idx, tree.current()))? };
         let mut moved = tree.simplify();
-        for _ in 0..SHRINK_LIMIT {
+        for _ in 0..plan.num_shrinks {
             if !moved {
                 break;
             }

@@ -54,6 +54,9 @@ struct Arguments {
     /// Evaluating processes at a time
     #[arg(long, default_value_t = 2)]
     workers: usize,
+    /// Attempts to make a failing case smaller
+    #[arg(long, default_value_t = 400)]
+    shrinks: usize,
     /// Seconds that a case may take
     #[arg(long, default_value_t = 120)]
     timeout_s: u64,
@@ -89,6 +92,7 @@ fn run(arguments: &Arguments, hooks: &Hooks) -> anyhow::Result<bool> {
         num_cases: arguments.cases,
         seed: arguments.seed,
         num_workers: arguments.workers,
+        num_shrinks: arguments.shrinks,
         timeout: Duration::from_secs(arguments.timeout_s),
     };
     ensure!(plan.num_cases > 0, "no cases to run");
