@@ -5,6 +5,7 @@
 //! assert_eq!(name.to_string(), "name");
 //! ```
 #![allow(non_snake_case)]
+#![allow(clippy::should_implement_trait, reason = "the names are those of the real crate")]
 
 use std::ffi::{CString, c_char};
 use std::fmt;

@@ -70,7 +70,7 @@ pub trait MTLComputeCommandEncoder: Object {
         offset: usize,
         index: usize,
     ) {
-        let buffer: Option<Arc<Buffer>> = buffer.map(|buffer| runtime::shared(buffer));
+        let buffer: Option<Arc<Buffer>> = buffer.map(runtime::shared);
         encoder(self).bind_buffer(index, buffer.as_ref().map(|buffer| (buffer, offset)));
     }
 
