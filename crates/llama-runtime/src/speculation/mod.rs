@@ -6,7 +6,7 @@
 //! each came from a step of its own, for as long as the draft turns out to be what is chosen.
 //!
 //! Invariant: with [`Verification::Matching`], and at temperature 0 always, a draft decides only how many steps an answer
-//! takes. Nothing else does: not its length, nor the clock that measured the costs by which [`Pace`] chooses it.
+//! takes. Nothing else does: not its length, nor the clock that measured the costs by which `Pace` chooses it.
 
 mod costs;
 mod draft;

@@ -1,6 +1,6 @@
 //! The list of properties: each operation, and whole decoders.
 //!
-//! A new property is one file with a [`Problem`] and one line in [`PROPERTIES`].
+//! A new property is one file with a `Problem` and one line in [`PROPERTIES`].
 
 mod decoder;
 mod decoder_model;
@@ -53,7 +53,7 @@ pub(crate) trait Problem: std::fmt::Debug + Serialize + DeserializeOwned + 'stat
     fn compare(&self, subject: &Subject, dtype: DType) -> anyhow::Result<Comparison>;
 }
 
-/// A [`Problem`] without its type.
+/// A `Problem` without its type.
 pub struct Property {
     /// Name in reports and filters.
     pub name: &'static str,
