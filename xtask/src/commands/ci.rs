@@ -39,6 +39,8 @@ const STEPS: &[Step] = &[
         name: "emulated Metal parity",
         run: || parity(&["--device", "metal-emulated", "--", "--cases", "70"]),
     },
+    // With the program that the step before has built.
+    Step { name: "mutants", run: || in_emulator(&["run", "--package", "mutants"]) },
     Step { name: "test", run: || test::Test::try_parse_from(["test"])?.run() },
 ];
 
@@ -73,12 +75,14 @@ fn parity(arguments: &[&str]) -> anyhow::Result<()> {
 
 /// Lints and tests the emulated Metal device, a workspace of its own.
 fn emulator() -> anyhow::Result<()> {
-    for arguments in [&["clippy", "--all-targets", "--", "-D", "warnings"][..], &["test"]] {
-        let mut command = cargo::cargo(arguments);
-        command.current_dir(parity::emulator_folder());
-        cargo::run(command)?;
-    }
-    Ok(())
+    in_emulator(&["clippy", "--all-targets", "--", "-D", "warnings"])?;
+    in_emulator(&["test"])
+}
+
+fn in_emulator(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = cargo::cargo(arguments);
+    command.current_dir(parity::emulator_folder());
+    cargo::run(command)
 }
 
 fn docs() -> anyhow::Result<()> {
