@@ -64,12 +64,22 @@ pub(crate) fn has_subcommand(name: &str) -> bool {
 
 /// `cargo metadata` of the workspace's own packages.
 pub(crate) fn packages(root: &Path) -> anyhow::Result<Vec<Value>> {
+    let metadata = metadata(root)?;
+    let packages = metadata["packages"].as_array();
+    Ok(packages.context("cargo metadata lists no packages")?.clone())
+}
+
+/// Where cargo puts what it builds of the workspace.
+pub(crate) fn target_folder(root: &Path) -> anyhow::Result<PathBuf> {
+    let metadata = metadata(root)?;
+    Ok(PathBuf::from(metadata["target_directory"].as_str().context("cargo metadata names no target folder")?))
+}
+
+fn metadata(root: &Path) -> anyhow::Result<Value> {
     let mut command = cargo(["metadata", "--no-deps", "--format-version", "1"]);
     let ended = command.current_dir(root).stderr(Stdio::inherit()).output()?;
     ensure!(ended.status.success(), "cargo metadata failed ({})", ended.status);
-    let metadata: Value = serde_json::from_slice(&ended.stdout)?;
-    let packages = metadata["packages"].as_array();
-    Ok(packages.context("cargo metadata lists no packages")?.clone())
+    Ok(serde_json::from_slice(&ended.stdout)?)
 }
 
 fn forward(mut from: impl Read, mut to: impl Write) -> io::Result<Vec<u8>> {

@@ -6,9 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, ensure};
 use clap::ValueEnum;
-use serde_json::Value;
 
 use super::Task;
 use crate::cargo::{self, workspace_root};
@@ -55,7 +53,7 @@ impl Subject {
             // As a member of the whole workspace it shares what the tests have built.
             Self::Cpu => {
                 cargo::run(cargo::cargo(["build", "--workspace", "--bin", "llama-parity"]))?;
-                Command::new(target_folder()?.join("debug").join("llama-parity"))
+                Command::new(cargo::target_folder(&workspace_root())?.join("debug").join("llama-parity"))
             }
             Self::Metal => {
                 cargo::cargo(["run", "--release", "-p", "llama-parity", "--features", "metal", "--"])
@@ -87,11 +85,4 @@ impl Subject {
 /// The workspace of the emulated device.
 pub(crate) fn emulator_folder() -> PathBuf {
     workspace_root().join("xtask/metal-emulator")
-}
-
-fn target_folder() -> anyhow::Result<PathBuf> {
-    let ended = cargo::cargo(["metadata", "--no-deps", "--format-version", "1"]).output()?;
-    ensure!(ended.status.success(), "cargo metadata failed ({})", ended.status);
-    let metadata: Value = serde_json::from_slice(&ended.stdout)?;
-    Ok(PathBuf::from(metadata["target_directory"].as_str().context("cargo metadata names no target folder")?))
 }
