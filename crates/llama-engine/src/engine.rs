@@ -2,7 +2,19 @@
 
 use std::future::Future;
 
-use crate::{EmbedRequest, Embeddings, EngineError, GenerateRequest, PinnedContext, Prompt, TokenStream};
+use crate::{
+    EmbedRequest, EmbeddingInfo, Embeddings, EngineError, GenerateRequest, PinnedContext, Prompt, TokenStream,
+};
+
+/// What a model can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModelKind {
+    /// Everything: it continues texts and embeds them.
+    #[default]
+    Decoder,
+    /// It embeds, and cannot say anything: what would generate or pin is [`EngineError::Unsupported`].
+    Encoder,
+}
 
 /// What an engine says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +25,10 @@ pub struct EngineInfo {
     pub context_len: usize,
     /// Number of token ids.
     pub vocab_size: usize,
-    /// Components of an embedding.
-    pub embedding_len: usize,
+    /// What the model can do.
+    pub kind: ModelKind,
+    /// What its embeddings are like.
+    pub embedding: EmbeddingInfo,
     /// Where it computes, for people.
     pub device: String,
     /// Tokens per cache block: the grain in which prefixes are shared.

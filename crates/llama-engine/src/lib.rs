@@ -26,8 +26,10 @@ mod request;
 mod sampling;
 mod stream;
 
-pub use embed::{EmbedRequest, Embeddings, Normalization, Pooling};
-pub use engine::{EngineInfo, LlamaEngine};
+pub use embed::{
+    Dimensions, EmbedInput, EmbedRequest, EmbeddingInfo, Embeddings, Normalization, Overlong, Pooling,
+};
+pub use engine::{EngineInfo, LlamaEngine, ModelKind};
 pub use error::EngineError;
 pub use event::{
     DraftPlace, Event, FinishReason, Finished, MAX_DRAFT_LEN, PromptEvent, PromptToken, SpeculationUsage,

@@ -12,8 +12,8 @@ use std::{
 use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 use llama_engine::{
-    EmbedRequest, Embeddings, EngineError, EngineInfo, Event, GenerateRequest, Grammar, LlamaEngine,
-    PinnedContext, Prompt, TokenStream, Usage,
+    Dimensions, EmbedRequest, Embeddings, EngineError, EngineInfo, Event, GenerateRequest, Grammar,
+    LlamaEngine, Overlong, PinnedContext, Prompt, TokenStream, Usage,
 };
 use llama_sampling::{Constraint, GrammarCompiler, GrammarLimits, Processor, Sampler};
 use llama_tokenizer::{
@@ -122,16 +122,17 @@ impl LlamaEngine for CandleEngine {
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, EngineError> {
+        let dimensions = self.info().embedding.dimensions(request.dimensions)?;
         let (reply, answer) = oneshot::channel();
-        let job = self.inner.embed_job(request, reply)?;
+        let (job, cut_texts) = self.inner.embed_job(request, dimensions, reply)?;
         let prompt_tokens = job.texts.iter().map(Vec::len).sum();
         let usage = Usage { prompt_tokens, ..Usage::default() };
-        if job.texts.is_empty() {
-            return Ok(Embeddings { vectors: Vec::new(), usage });
+        let mut vectors = Vec::new();
+        if !job.texts.is_empty() {
+            self.inner.enqueue(Command::Embed(job), 1)?;
+            vectors = answer.await.unwrap_or(Err(EngineError::Stopped))?;
         }
-        self.inner.enqueue(Command::Embed(job), 1)?;
-        let vectors = answer.await.unwrap_or(Err(EngineError::Stopped))?;
-        Ok(Embeddings { vectors, usage })
+        Ok(Embeddings { vectors, dimensions, cut_texts, usage })
     }
 
     async fn pin(&self, prompt: Prompt) -> Result<PinnedContext, EngineError> {
@@ -249,30 +250,40 @@ impl Inner {
         (generation, TokenStream::new(EventStream { events, is_over: false }, on_stop))
     }
 
+    /// The work that a request asks for, and which of its texts are cut.
     fn embed_job(
         &self,
         request: EmbedRequest,
-        reply: oneshot::Sender<Result<Vec<Vec<f32>>, EngineError>>,
-    ) -> Result<EmbedJob, EngineError> {
-        let full_len = self.loaded.info.embedding_len;
-        let dimensions = request.dimensions.unwrap_or(full_len);
-        if dimensions == 0 || dimensions > full_len {
-            return Err(invalid("dimensions", format!("{dimensions}, expected 1 to {full_len}")));
+        dimensions: Dimensions,
+        reply: Reply<Vec<Vec<f32>>>,
+    ) -> Result<(EmbedJob, Vec<usize>), EngineError> {
+        let (info, tokenizer) = (&self.loaded.info.embedding, &self.loaded.text.tokenizer);
+        let prefix = request.instruction.as_deref().unwrap_or(info.prefix(request.input));
+        let (mut texts, mut cut_texts) = (Vec::with_capacity(request.texts.len()), Vec::new());
+        for (text_idx, text) in request.texts.iter().enumerate() {
+            let mut tokens = self.tokens(Prompt::Text(format!("{prefix}{text}")), AddSpecial::Yes)?;
+            if tokens.is_empty() {
+                return Err(invalid("texts", format!("text {text_idx} has no tokens")));
+            }
+            if tokens.len() > info.max_tokens {
+                if request.overlong == Overlong::Refuse {
+                    let (needed, context_len) = (tokens.len(), info.max_tokens);
+                    return Err(EngineError::ContextTooLong { needed, context_len });
+                }
+                cut_texts.push(text_idx);
+                tokens = tokenizer.truncate(&tokens, info.max_tokens).map_err(self::tokenizer)?;
+            }
+            texts.push(tokens);
         }
-        let instruction = request.instruction.unwrap_or_default();
-        let tokens = |text: String| {
-            let tokens = self.tokens(Prompt::Text(format!("{instruction}{text}")), AddSpecial::Yes)?;
-            self.check_length("texts", tokens.len(), 0)?;
-            Ok(tokens)
-        };
-        Ok(EmbedJob {
-            texts: request.texts.into_iter().map(tokens).collect::<Result<_, EngineError>>()?,
-            pooling: request.pooling,
+        let job = EmbedJob {
+            texts,
+            pooling: request.pooling.unwrap_or(info.pooling),
             normalization: request.normalization,
-            dimensions,
+            dimensions: dimensions.len(),
             priority: request.priority,
             reply,
-        })
+        };
+        Ok((job, cut_texts))
     }
 
     fn tokens(&self, prompt: Prompt, add: AddSpecial) -> Result<Vec<u32>, EngineError> {

@@ -12,7 +12,7 @@ use std::{
 
 use futures_channel::oneshot;
 use llama_backend::Backend;
-use llama_engine::EngineInfo;
+use llama_engine::{EmbeddingInfo, EngineInfo, ModelKind, Pooling};
 use llama_kv::{BlockPool, PagedCache};
 use llama_models::{Checkpoint, Decoder, DecoderConfig, DecoderOptions, checkpoint::TensorProgress};
 
@@ -209,7 +209,15 @@ fn describe(
         model: name.to_string_lossy().into_owned(),
         context_len,
         vocab_size: config.vocab_size,
-        embedding_len: config.hidden_size,
+        kind: ModelKind::Decoder,
+        embedding: EmbeddingInfo {
+            len: config.hidden_size,
+            max_tokens: context_len,
+            pooling: Pooling::default(),
+            query_prefix: String::new(),
+            document_prefix: String::new(),
+            trained_dimensions: Vec::new(),
+        },
         device: backend.name(),
         block_len: options.block_len,
     }

@@ -115,6 +115,10 @@ fn clauses_on_several_generations_bite() {
 #[test]
 fn clauses_on_embeddings_and_tokens_bite() {
     check(clause!(embeddings_are_as_alone), &[Fault::EmbedsBackwards, Fault::EmbedsByBatch]);
-    check(clause!(embedding_options_apply), &[Fault::IgnoresDimensions, Fault::IgnoresInstruction]);
+    check(
+        clause!(embedding_options_apply),
+        &[Fault::IgnoresDimensions, Fault::IgnoresInstruction, Fault::ForgetsUntrained],
+    );
+    check(clause!(overlong_texts_are_cut_if_asked), &[Fault::CutsUnasked]);
     check(clause!(texts_survive_the_tokens), &[Fault::DetokenizesTrimmed]);
 }

@@ -76,7 +76,7 @@ fn preemption_does_not_show_in_embeddings() {
         (0..6).map(|i| format!("{i}: the king doth wake to-night and takes his rouse ").repeat(2)).collect();
     for pooling in [Pooling::Mean, Pooling::WeightedMean, Pooling::Last] {
         let request = |texts: &[String]| EmbedRequest {
-            pooling,
+            pooling: Some(pooling),
             normalization: Normalization::None,
             ..EmbedRequest::new(texts.to_vec())
         };

@@ -106,6 +106,23 @@ impl Tokenizer {
         })
     }
 
+    /// The first `max_len` ids of a text that was encoded with [`AddSpecial::Yes`]: the special tokens around it stay, and the end of the text
+    /// goes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn truncate(&self, ids: &[u32], max_len: usize) -> Result<Vec<u32>, TokenizerError> {
+        if ids.len() <= max_len {
+            return Ok(ids.to_vec());
+        }
+        let frame = self.encode("", AddSpecial::Yes, ParseSpecial::No)?;
+        let num_before = frame.iter().zip(ids).take_while(|(special, id)| special == id).count();
+        let after = &frame[num_before..];
+        let kept = &ids[..max_len.saturating_sub(after.len()).max(num_before)];
+        Ok(kept.iter().chain(after).copied().collect())
+    }
+
     /// The text of a whole sequence; bytes that are not UTF-8 become U+FFFD.
     ///
     /// Added tokens appear exactly as their text. In SPM vocabularies one leading space is stripped, which encoding put there.

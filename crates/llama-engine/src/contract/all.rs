@@ -44,5 +44,6 @@ pub async fn check_all<E: LlamaEngine>(engine: &E) {
     bad_grammars_are_refused(engine).await;
     embeddings_are_as_alone(engine).await;
     embedding_options_apply(engine).await;
+    overlong_texts_are_cut_if_asked(engine).await;
     texts_survive_the_tokens(engine).await;
 }

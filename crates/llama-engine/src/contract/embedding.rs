@@ -1,7 +1,9 @@
 //! Clauses on embeddings.
 
 use super::answer::accepted;
-use crate::{EmbedRequest, EngineError, LlamaEngine, Normalization, Pooling};
+use crate::{
+    Dimensions, EmbedInput, EmbedRequest, EngineError, LlamaEngine, Normalization, Overlong, Pooling,
+};
 
 const TEXTS: [&str; 5] = ["the king", "a horse, a horse", "my kingdom for a horse", "O", "the king"];
 
@@ -10,7 +12,7 @@ const TEXTS: [&str; 5] = ["the king", "a horse, a horse", "my kingdom for a hors
 /// # Panics
 /// If the engine breaks this.
 pub async fn embeddings_are_as_alone<E: LlamaEngine>(engine: &E) {
-    for pooling in [Pooling::Mean, Pooling::Last, Pooling::First, Pooling::WeightedMean] {
+    for pooling in [Pooling::Mean, Pooling::Last, Pooling::First, Pooling::WeightedMean].map(Some) {
         let together = vectors(engine, EmbedRequest { pooling, ..EmbedRequest::new(TEXTS) }).await;
         assert_eq!(together.len(), TEXTS.len(), "{pooling:?}");
         for (text, vector) in TEXTS.iter().zip(&together) {
@@ -22,7 +24,7 @@ pub async fn embeddings_are_as_alone<E: LlamaEngine>(engine: &E) {
             );
         }
         // Texts may begin alike, with the model's begin token.
-        let differ = pooling == Pooling::First || together[1] != together[3];
+        let differ = pooling == Some(Pooling::First) || together[1] != together[3];
         assert!(differ, "two texts, one vector, with {pooling:?}");
     }
     let none = accepted(engine.embed(EmbedRequest::new(Vec::<String>::new())).await);
@@ -31,17 +33,22 @@ pub async fn embeddings_are_as_alone<E: LlamaEngine>(engine: &E) {
     assert!(embedded.usage.prompt_tokens >= TEXTS.len(), "{:?}", embedded.usage);
 }
 
-/// Dimensions cut, normalisation scales, an instruction goes in front; dimensions that do not exist are refused.
+/// Dimensions cut and are reported, normalisation scales, a prefix goes in front; dimensions that do not exist are
+/// refused, and those that the model was not trained for unless they are asked for as such.
 ///
 /// # Panics
 /// If the engine breaks this.
 pub async fn embedding_options_apply<E: LlamaEngine>(engine: &E) {
-    let full_len = engine.info().embedding_len;
+    let info = engine.info().embedding.clone();
+    let full_len = info.len;
     let plain = EmbedRequest { normalization: Normalization::None, ..EmbedRequest::new(TEXTS) };
     let raw = vectors(engine, plain).await;
     for dimensions in [1, full_len / 2, full_len] {
-        let request = EmbedRequest { dimensions: Some(dimensions), ..EmbedRequest::new(TEXTS) };
-        for (vector, raw) in vectors(engine, request).await.iter().zip(&raw) {
+        let asked = Some(Dimensions::Untrained(dimensions));
+        let embedded =
+            accepted(engine.embed(EmbedRequest { dimensions: asked, ..EmbedRequest::new(TEXTS) }).await);
+        assert_eq!(embedded.dimensions, accepted(info.dimensions(asked)), "what was cut is reported");
+        for (vector, raw) in embedded.vectors.iter().zip(&raw) {
             assert_eq!(vector.len(), dimensions);
             assert!((length(vector) - 1.0).abs() < 1e-5, "length {} of {dimensions}", length(vector));
             let scale = length(&raw[..dimensions]);
@@ -53,15 +60,64 @@ pub async fn embedding_options_apply<E: LlamaEngine>(engine: &E) {
     let instructed = EmbedRequest { instruction: Some("the ".to_owned()), ..EmbedRequest::new(["king"]) };
     let whole = vectors(engine, EmbedRequest::new(["the king"])).await;
     assert_eq!(vectors(engine, instructed).await, whole, "an instruction goes in front of the text");
-    for dimensions in [0, full_len + 1] {
+    for (input, prefix) in
+        [(EmbedInput::Query, &info.query_prefix), (EmbedInput::Document, &info.document_prefix)]
+    {
+        let request = EmbedRequest { input, ..EmbedRequest::new(["king"]) };
+        let whole = vectors(engine, EmbedRequest::new([format!("{prefix}king")])).await;
+        assert_eq!(vectors(engine, request).await, whole, "{prefix:?} goes in front of a text as {input:?}");
+    }
+    let untrained = (1..full_len).find(|len| !info.trained_dimensions.contains(len));
+    let refused = [Dimensions::Untrained(0), Dimensions::Untrained(full_len + 1)];
+    for dimensions in refused.into_iter().chain(untrained.map(Dimensions::Trained)) {
         let request = EmbedRequest { dimensions: Some(dimensions), ..EmbedRequest::new(TEXTS) };
         match engine.embed(request).await {
             Err(EngineError::InvalidRequest { field: "dimensions", reason }) => {
-                assert!(reason.contains(&dimensions.to_string()), "{dimensions} is not in {reason:?}");
+                assert!(
+                    reason.contains(&dimensions.len().to_string()),
+                    "{dimensions:?} is not in {reason:?}"
+                );
             }
-            other => panic!("{other:?} instead of InvalidRequest for {dimensions} dimensions"),
+            other => panic!("{other:?} instead of InvalidRequest for {dimensions:?}"),
         }
     }
+}
+
+/// A text that is too long is refused, or read up to the limit and named, as was asked; others are not touched by it.
+///
+/// # Panics
+/// If the engine breaks this.
+pub async fn overlong_texts_are_cut_if_asked<E: LlamaEngine>(engine: &E) {
+    let max_tokens = engine.info().embedding.max_tokens;
+    let long = "a ".repeat(2 * max_tokens);
+    let texts = ["the king", &long, "O"];
+    match engine.embed(EmbedRequest::new(texts)).await {
+        Err(EngineError::ContextTooLong { needed, context_len }) => {
+            assert!(
+                needed > max_tokens && context_len == max_tokens,
+                "{needed} tokens, {context_len} possible"
+            );
+        }
+        other => panic!("{other:?} instead of ContextTooLong"),
+    }
+    let cut =
+        accepted(engine.embed(EmbedRequest { overlong: Overlong::Cut, ..EmbedRequest::new(texts) }).await);
+    assert_eq!(cut.cut_texts, [1]);
+    let short = accepted(engine.embed(EmbedRequest::new([texts[0], texts[2]])).await);
+    assert_eq!([&cut.vectors[0], &cut.vectors[2]], [&short.vectors[0], &short.vectors[1]]);
+    assert_eq!(
+        cut.usage.prompt_tokens,
+        short.usage.prompt_tokens + max_tokens,
+        "as much is read as possible"
+    );
+    assert!(short.cut_texts.is_empty(), "{:?}", short.cut_texts);
+    // Longer still, but alike up to the limit.
+    let longer = EmbedRequest { overlong: Overlong::Cut, ..EmbedRequest::new(["a ".repeat(3 * max_tokens)]) };
+    assert_eq!(
+        accepted(engine.embed(longer).await).vectors[0],
+        cut.vectors[1],
+        "what is cut off leaves no trace"
+    );
 }
 
 async fn vectors<E: LlamaEngine>(engine: &E, request: EmbedRequest) -> Vec<Vec<f32>> {

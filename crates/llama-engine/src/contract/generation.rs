@@ -14,7 +14,8 @@ pub async fn info_is_consistent<E: LlamaEngine>(engine: &E) {
     for (name, size) in [
         ("context_len", info.context_len),
         ("vocab_size", info.vocab_size),
-        ("embedding_len", info.embedding_len),
+        ("embedding.len", info.embedding.len),
+        ("embedding.max_tokens", info.embedding.max_tokens),
         ("block_len", info.block_len),
     ] {
         assert!(size > 0, "{name} is 0 in {info:?}");

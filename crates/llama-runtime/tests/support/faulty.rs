@@ -7,8 +7,8 @@ use std::sync::{
 
 use futures::StreamExt;
 use llama_engine::{
-    EmbedRequest, Embeddings, EngineError, EngineInfo, Event, FinishReason, GenerateRequest, LlamaEngine,
-    Penalties, PinnedContext, Prompt, Sampling, TokenRules, TokenStream,
+    Dimensions, EmbedRequest, Embeddings, EngineError, EngineInfo, Event, FinishReason, GenerateRequest,
+    LlamaEngine, Overlong, Penalties, PinnedContext, Prompt, Sampling, TokenRules, TokenStream,
 };
 use llama_runtime::CandleEngine;
 
@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     EmbedsBackwards,
     EmbedsByBatch,
     IgnoresDimensions,
+    ForgetsUntrained,
+    CutsUnasked,
     IgnoresInstruction,
     DetokenizesTrimmed,
     SamplesAlike,
@@ -264,11 +266,15 @@ impl LlamaEngine for Faulty {
         match self.fault {
             Fault::IgnoresDimensions => request.dimensions = None,
             Fault::IgnoresInstruction => request.instruction = None,
+            Fault::CutsUnasked => request.overlong = Overlong::Cut,
             _ => {}
         }
         let mut embeddings = self.inner.embed(request).await?;
         match self.fault {
             Fault::EmbedsBackwards => embeddings.vectors.reverse(),
+            Fault::ForgetsUntrained => {
+                embeddings.dimensions = Dimensions::Trained(embeddings.dimensions.len())
+            }
             Fault::EmbedsByBatch if embeddings.vectors.len() > 1 => {
                 let x = &mut embeddings.vectors[0][0];
                 *x = x.next_up();
