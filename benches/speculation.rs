@@ -157,7 +157,7 @@ fn measure(engine: &CandleEngine, name: &str, text: &Text) -> anyhow::Result<()>
 }
 
 fn ask(engine: &CandleEngine, prompt: &str, speculation: Speculation) -> anyhow::Result<Completion> {
-    let request = GenerateRequest::new(Prompt::Chat(vec![Message::new(Role::User, prompt.trim())]))
+    let request = GenerateRequest::new([Message::user(prompt.trim())])
         .with_max_tokens(ANSWER_LEN)
         .with_speculation(speculation);
     Ok(block_on(async { engine.generate(request).await?.collect().await })?)

@@ -38,12 +38,12 @@ async fn chat(args: Args) -> anyhow::Result<()> {
     let sampling = Sampling { temperature: args.temperature, seed: args.seed, ..Sampling::default() };
     let mut history = Vec::new();
     let mut answer = async |question: String| {
-        history.push(Message::new(Role::User, question));
-        let request = GenerateRequest::new(Prompt::Chat(history.clone()))
+        history.push(Message::user(question));
+        let request = GenerateRequest::new(history.clone())
             .with_sampling(sampling.clone())
             .with_max_tokens(args.max_tokens);
         let text = common::print_answer(&engine, request).await?;
-        history.push(Message::new(Role::Assistant, text));
+        history.push(Message::assistant(text));
         anyhow::Ok(())
     };
     if let Some(question) = args.question {

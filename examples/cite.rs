@@ -33,12 +33,11 @@ async fn cite(args: Args) -> anyhow::Result<()> {
     let engine = common::load(&args.model, args.device).await?;
     let passages: String = PASSAGES.iter().map(|(id, text)| format!("[{id}] {text}\n")).collect();
     let task = "Answer from these passages in two sentences, and cite them by number, as in [1].";
-    let message = Message::new(Role::User, format!("{task}\n\n{passages}\n{}", args.question));
+    let message = Message::user(format!("{task}\n\n{passages}\n{}", args.question));
     let ids = PASSAGES.iter().map(|(id, _)| *id).collect();
     let citing = CitationGrammar { ids, required: RequiredCitations::PerSentence };
-    let request = GenerateRequest::new(Prompt::Chat(vec![message]))
-        .with_grammar(Grammar::Citations(citing))
-        .with_max_tokens(160);
+    let request =
+        GenerateRequest::new([message]).with_grammar(Grammar::Citations(citing)).with_max_tokens(160);
     let completion = engine.generate(request).await?.collect().await?;
     println!("{}\n", completion.text);
     for Citation { id, range, .. } in completion.citations {

@@ -49,7 +49,7 @@ async fn speculate(args: Args) -> anyhow::Result<()> {
     let engine = CandleEngine::load(&path, options).await.context(args.model)?;
     for speculation in [Speculation::Off, Speculation::Auto] {
         let sampling = Sampling { temperature: args.temperature, seed: Some(1), ..Sampling::default() };
-        let request = GenerateRequest::new(Prompt::Chat(vec![Message::new(Role::User, &args.question)]))
+        let request = GenerateRequest::new([Message::user(&args.question)])
             .with_sampling(sampling)
             .with_speculation(speculation)
             .with_max_tokens(256);

@@ -32,10 +32,11 @@ pub use llama_tokenizer as tokenizer;
 pub mod prelude {
     pub use llama_backend::Device;
     pub use llama_engine::{
-        Citation, CitationGrammar, Completion, Dimensions, Dry, DynamicTemperature, EmbedInput, EmbedRequest,
-        EndOfText, EngineError, Event, FinishReason, GenerateRequest, Grammar, KeepContext, LlamaEngine,
-        Message, Mirostat, MirostatVersion, Penalties, PinnedContext, Priority, Prompt, PromptToken,
-        RequiredCitations, Role, Sampling, Speculation, Stage, TokenLogprob, TokenRules, TokenStream, Xtc,
+        Citation, CitationGrammar, Completion, Conversation, Dimensions, Dry, DynamicTemperature, EmbedInput,
+        EmbedRequest, EndOfText, EngineError, Event, FinishReason, GenerateRequest, Grammar, KeepContext,
+        LlamaEngine, Message, Mirostat, MirostatVersion, Penalties, PinnedContext, Priority, Prompt,
+        PromptToken, RequiredCitations, Role, Sampling, Speculation, Stage, TokenLogprob, TokenRules,
+        TokenStream, Tool, ToolCall, Xtc,
     };
     pub use llama_models::Quantization;
     pub use llama_runtime::{CandleEngine, EngineOptions};

@@ -13,6 +13,7 @@
 //! assert_eq!(request.max_tokens, Some(16));
 //! ```
 
+mod chat;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod embed;
@@ -26,6 +27,7 @@ mod request;
 mod sampling;
 mod stream;
 
+pub use chat::{Conversation, Message, Role, Tool, ToolCall};
 pub use embed::{
     Dimensions, EmbedInput, EmbedRequest, EmbeddingInfo, Embeddings, Normalization, Overlong, Pooling,
 };
@@ -39,7 +41,7 @@ pub use grammar::{Citation, CitationGrammar, Grammar, RequiredCitations};
 pub use penalties::{Dry, Penalties, TokenRules};
 pub use pinned::{ContextId, PinnedContext};
 pub use request::{
-    EndOfText, GenerateRequest, KeepContext, Logprobs, Message, Priority, Prompt, Role, Speculation, Urgency,
+    EndOfText, GenerateRequest, KeepContext, Logprobs, Priority, Prompt, Speculation, Urgency,
 };
 pub use sampling::{DynamicTemperature, Mirostat, MirostatVersion, Sampling, Stage, Xtc};
 pub use stream::{Completion, TokenStream};

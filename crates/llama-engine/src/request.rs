@@ -2,45 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Grammar, PinnedContext, Sampling, TokenRules};
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Instructions for the whole conversation.
-    System,
-    /// The person who asks.
-    User,
-    /// The model.
-    Assistant,
-}
-
-impl Role {
-    /// The name that chat templates use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-/// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
-
-impl Message {
-    /// A turn of `role`.
-    pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self { role, content: content.into() }
-    }
-}
+use crate::{Conversation, Grammar, Message, PinnedContext, Sampling, TokenRules};
 
 /// What the model continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +12,7 @@ pub enum Prompt {
     /// Token ids, taken as they are.
     Tokens(Vec<u32>),
     /// A conversation, rendered with the model's chat template, up to the point where the assistant speaks.
-    Chat(Vec<Message>),
+    Chat(Conversation),
 }
 
 impl From<&str> for Prompt {
@@ -62,6 +24,24 @@ impl From<&str> for Prompt {
 impl From<String> for Prompt {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<Conversation> for Prompt {
+    fn from(conversation: Conversation) -> Self {
+        Self::Chat(conversation)
+    }
+}
+
+impl From<Vec<Message>> for Prompt {
+    fn from(messages: Vec<Message>) -> Self {
+        Self::Chat(messages.into())
+    }
+}
+
+impl<const N: usize> From<[Message; N]> for Prompt {
+    fn from(messages: [Message; N]) -> Self {
+        Self::Chat(messages.into())
     }
 }
 

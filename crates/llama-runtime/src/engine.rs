@@ -16,13 +16,12 @@ use llama_engine::{
     LlamaEngine, Overlong, PinnedContext, Prompt, TokenStream, Usage,
 };
 use llama_sampling::{Constraint, GrammarCompiler, GrammarLimits, Processor, Sampler};
-use llama_tokenizer::{
-    AddSpecial, DecodeSpecial, GenerationPrompt, Message, ParseSpecial, RenderOptions, TokenizerError,
-};
+use llama_tokenizer::{AddSpecial, DecodeSpecial, ParseSpecial, TokenizerError};
 
 use crate::{
     EngineOptions, EngineStats, LoadError, LoadStage,
     answer_text::AnswerText,
+    conversation,
     load::{self, Loaded},
     sampling,
     worker::{
@@ -294,17 +293,12 @@ impl Inner {
                 self.check_ids("prompt", &tokens)?;
                 Ok(tokens)
             }
-            Prompt::Chat(messages) => {
+            Prompt::Chat(conversation) => {
                 let Some(template) = &text_side.template else {
                     let what = "a conversation: this model has no chat template".to_owned();
                     return Err(EngineError::Unsupported { what });
                 };
-                let messages: Vec<Message> = messages
-                    .into_iter()
-                    .map(|message| Message::new(message.role.as_str(), message.content))
-                    .collect();
-                let options = RenderOptions::new(GenerationPrompt::Add);
-                let text = template.render(&messages, &options).map_err(tokenizer)?;
+                let text = conversation::render(template, conversation)?;
                 text_side.tokenizer.encode(&text, AddSpecial::No, ParseSpecial::Yes).map_err(tokenizer)
             }
         }

@@ -22,6 +22,7 @@
 
 mod answer_text;
 mod citations;
+mod conversation;
 mod engine;
 mod error;
 mod events;
