@@ -24,6 +24,8 @@ pub use llama_engine as engine;
 pub use llama_hub as hub;
 pub use llama_kv as kv;
 pub use llama_models as models;
+#[cfg(feature = "rag")]
+pub use llama_rag as rag;
 pub use llama_runtime as runtime;
 pub use llama_sampling as sampling;
 pub use llama_tokenizer as tokenizer;

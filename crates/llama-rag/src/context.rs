@@ -1,0 +1,139 @@
+//! [`PinnedSources`]: chunks that the model has read, in an order that only grows.
+//!
+//! What costs time before an answer is reading. Keys and values of a token depend on all tokens before it, so only an exact prefix can be reused:
+//! chunks that change places with every question would be read anew each time. Here a chunk keeps its place and its number for good;
+//! those that come later go behind it, sorted by document and position, not by score.
+//!
+//! The prefix is shared as tokens of the whole rendered conversation, not of a text that something is glued to: a template may end a message in
+//! any way, and a tokenizer may merge across any border. The pin only sees to it that the engine keeps what it has read; the engine finds
+//! by itself how many of the tokens are the same.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use llama_engine::{LlamaEngine, Message, PinnedContext, Prompt, Role};
+
+use crate::{Chunk, ChunkId, error::Result};
+
+/// How a conversation is put into tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// With the model's chat template.
+    #[default]
+    Chat,
+    /// As plain text with `Question:` and `Answer:`, for models without one.
+    Plain,
+}
+
+/// A question and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// What was asked.
+    pub question: String,
+    /// What was answered.
+    pub answer: String,
+}
+
+/// Chunks and the instructions before them, held in the engine's cache.
+pub struct PinnedSources<E> {
+    engine: Arc<E>,
+    style: Style,
+    instructions: String,
+    /// Their numbers are their places, from 1.
+    chunks: Arc<[Chunk]>,
+    /// All chunks as the model reads them.
+    entries: String,
+    max_tokens: usize,
+    pin: Option<PinnedContext>,
+}
+
+impl<E: LlamaEngine> PinnedSources<E> {
+    /// No chunks yet; later as many as take `max_tokens`, counted by this engine, which answers.
+    pub fn new(engine: Arc<E>, style: Style, instructions: impl Into<String>, max_tokens: usize) -> Self {
+        let (instructions, chunks) = (instructions.into(), Arc::new([]));
+        Self { engine, style, instructions, chunks, entries: String::new(), max_tokens, pin: None }
+    }
+
+    /// Appends those chunks that are not there yet, as far as they fit; those that come first are tried first. The engine then reads
+    /// what is new. Returns how many were appended.
+    ///
+    /// # Errors
+    /// Those of the engine; then nothing has changed.
+    pub async fn read(&mut self, chunks: impl IntoIterator<Item = Chunk>) -> Result<usize> {
+        let new = self.fitting(chunks).await?;
+        let num_new = new.len();
+        if num_new > 0 || self.pin.is_none() {
+            let all: Arc<[Chunk]> = self.chunks.iter().cloned().chain(new).collect();
+            let entries: String = (1..).zip(all.iter()).map(|(number, chunk)| entry(number, chunk)).collect();
+            let prompt = self.render(&entries, &[], "");
+            // The old pin is held until the new one is there, so that what they share is not read again.
+            self.pin = Some(self.engine.pin(prompt).await?);
+            (self.chunks, self.entries) = (all, entries);
+        }
+        Ok(num_new)
+    }
+
+    /// The new ones among the chunks that there is room for, by document and position.
+    async fn fitting(&self, chunks: impl IntoIterator<Item = Chunk>) -> Result<Vec<Chunk>> {
+        let mut new: BTreeMap<(Arc<str>, ChunkId), Chunk> = BTreeMap::new();
+        let mut num_tokens = self.engine.tokenize(&self.entries).await?.len();
+        for chunk in chunks {
+            let place = (chunk.source.clone(), chunk.id);
+            if new.contains_key(&place) || self.chunks.iter().any(|known| known.id == chunk.id) {
+                continue;
+            }
+            let number = self.chunks.len() + new.len() + 1;
+            let needed = self.engine.tokenize(&entry(number, &chunk)).await?.len();
+            if num_tokens + needed <= self.max_tokens {
+                num_tokens += needed;
+                new.insert(place, chunk);
+            }
+        }
+        Ok(new.into_values().collect())
+    }
+
+    /// The engine that has read them.
+    pub fn engine(&self) -> &Arc<E> {
+        &self.engine
+    }
+
+    /// The chunks; the first one has the number 1.
+    pub fn chunks(&self) -> &Arc<[Chunk]> {
+        &self.chunks
+    }
+
+    /// Tokens that the engine holds for them, and for what comes before and after them in every prompt.
+    pub fn num_pinned_tokens(&self) -> usize {
+        self.pin.as_ref().map_or(0, PinnedContext::len)
+    }
+
+    /// What to have the engine continue: the chunks, what was said, and a question.
+    pub fn prompt(&self, history: &[Turn], question: &str) -> Prompt {
+        self.render(&self.entries, history, question)
+    }
+
+    fn render(&self, entries: &str, history: &[Turn], question: &str) -> Prompt {
+        let system = format!("{}{entries}", self.instructions);
+        match self.style {
+            Style::Chat => {
+                let turn = |Turn { question, answer }: &Turn| {
+                    [Message::new(Role::User, question), Message::new(Role::Assistant, answer)]
+                };
+                let mut messages = vec![Message::new(Role::System, system)];
+                messages.extend(history.iter().flat_map(turn));
+                messages.push(Message::new(Role::User, question));
+                Prompt::Chat(messages.into())
+            }
+            Style::Plain => {
+                let turn =
+                    |Turn { question, answer }: &Turn| format!("\n\nQuestion: {question}\nAnswer: {answer}");
+                let history: String = history.iter().map(turn).collect();
+                Prompt::Text(format!("{system}{history}\n\nQuestion: {question}\nAnswer:"))
+            }
+        }
+    }
+}
+
+/// A chunk as the model reads it.
+fn entry(number: usize, chunk: &Chunk) -> String {
+    format!("\n\n[{number}] {}", chunk.text)
+}
