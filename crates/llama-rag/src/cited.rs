@@ -1,6 +1,8 @@
 //! [`CitedAnswer`]: an answer as it comes, with typed citations in place.
 
 use std::{
+    collections::BTreeMap,
+    fmt,
     ops::Range,
     pin::Pin,
     sync::Arc,
@@ -51,6 +53,36 @@ pub struct AnswerEnd {
     pub(crate) tokens: Vec<u32>,
     /// Where their text starts.
     pub(crate) resumed_at: usize,
+}
+
+/// What to print as it comes: the text, and at the end the sources.
+impl fmt::Display for AnswerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Citation(_) => Ok(()),
+            Self::End(end) => write!(f, "\n\n{end}\n\n"),
+        }
+    }
+}
+
+/// The sources, each once, and what the answer took.
+impl fmt::Display for AnswerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources: BTreeMap<u32, &SourceCitation> =
+            self.citations.iter().map(|citation| (citation.number, citation)).collect();
+        for (number, SourceCitation { source, range, .. }) in sources {
+            writeln!(f, "[{number}] {source}, bytes {} to {}", range.start, range.end)?;
+        }
+        let Finished { usage, timings, .. } = &self.finished;
+        let first_ms = timings.time_to_first_token.as_secs_f64() * 1e3;
+        write!(f, "({} + {} tokens, ", usage.prompt_tokens, usage.completion_tokens)?;
+        write!(
+            f,
+            "{:.0} % of the prompt cached; first token after {first_ms:.0} ms)",
+            100.0 * self.cache_hit_rate()
+        )
+    }
 }
 
 impl AnswerEnd {

@@ -2,17 +2,20 @@
 //!
 //! What costs time before an answer is reading. Keys and values of a token depend on all tokens before it, so only an exact prefix can be reused:
 //! chunks that change places with every question would be read anew each time. Here a chunk keeps its place and its number for good;
-//! those that come later go behind it, sorted by document and position, not by score.
+//! those that come later go behind it, sorted by document and position, not by score. When there is no room behind them, a new list begins.
 //!
 //! The prefix is shared as tokens of the whole rendered conversation, not of a text that something is glued to: a template may end a message in
 //! any way, and a tokenizer may merge across any border. The pin only sees to it that the engine keeps what it has read; the engine finds
 //! by itself how many of the tokens are the same.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use llama_engine::{LlamaEngine, Message, PinnedContext, Prompt, Role};
 
-use crate::{Chunk, ChunkId, error::Result};
+use crate::{
+    Chunk, ChunkId, RagError,
+    error::{Result, invalid},
+};
 
 /// How a conversation is put into tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,18 @@ pub enum Style {
     Plain,
 }
 
+impl FromStr for Style {
+    type Err = RagError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "chat" => Ok(Self::Chat),
+            "plain" => Ok(Self::Plain),
+            other => Err(invalid("style", format!("{other:?}, expected chat or plain"))),
+        }
+    }
+}
+
 /// A question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
@@ -31,6 +46,15 @@ pub struct Turn {
     pub question: String,
     /// What was answered.
     pub answer: String,
+}
+
+/// What reading chunks has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Chunks that were appended.
+    pub appended: usize,
+    /// Whether those that were there had to make way.
+    pub restarted: bool,
 }
 
 /// Chunks and the instructions before them, held in the engine's cache.
@@ -53,42 +77,52 @@ impl<E: LlamaEngine> PinnedSources<E> {
         Self { engine, style, instructions, chunks, entries: String::new(), max_tokens, pin: None }
     }
 
-    /// Appends those chunks that are not there yet, as far as they fit; those that come first are tried first. The engine then reads
-    /// what is new. Returns how many were appended.
+    /// Appends those chunks that are not there yet; those that come first are tried first. If not all of them fit behind what is there, what is
+    /// there makes way, and they start a new list. The engine then reads what is new.
     ///
     /// # Errors
     /// Those of the engine; then nothing has changed.
-    pub async fn read(&mut self, chunks: impl IntoIterator<Item = Chunk>) -> Result<usize> {
-        let new = self.fitting(chunks).await?;
-        let num_new = new.len();
-        if num_new > 0 || self.pin.is_none() {
-            let all: Arc<[Chunk]> = self.chunks.iter().cloned().chain(new).collect();
-            let entries: String = (1..).zip(all.iter()).map(|(number, chunk)| entry(number, chunk)).collect();
-            let prompt = self.render(&entries, &[], "");
-            // The old pin is held until the new one is there, so that what they share is not read again.
-            self.pin = Some(self.engine.pin(prompt).await?);
-            (self.chunks, self.entries) = (all, entries);
+    pub async fn read(&mut self, chunks: impl IntoIterator<Item = Chunk>) -> Result<Reading> {
+        let chunks: Vec<Chunk> = chunks.into_iter().collect();
+        let (mut kept, mut new, all_fit) = {
+            let (new, all_fit) = self.fitting(&chunks, &self.chunks).await?;
+            (self.chunks.to_vec(), new, all_fit)
+        };
+        let restarted = !all_fit && !kept.is_empty();
+        if restarted {
+            (new, _) = self.fitting(&chunks, &[]).await?;
+            kept.clear();
         }
-        Ok(num_new)
+        let appended = new.len();
+        if appended > 0 || self.pin.is_none() {
+            kept.extend(new);
+            let entries = entries(&kept);
+            // The old pin is held until the new one is there, so that what they share is not read again.
+            self.pin = Some(self.engine.pin(self.render(&entries, &[], "")).await?);
+            (self.chunks, self.entries) = (kept.into(), entries);
+        }
+        Ok(Reading { appended, restarted })
     }
 
-    /// The new ones among the chunks that there is room for, by document and position.
-    async fn fitting(&self, chunks: impl IntoIterator<Item = Chunk>) -> Result<Vec<Chunk>> {
+    /// Those chunks that are new behind `known` and fit, by document and position; and whether that is all of the new ones.
+    async fn fitting(&self, chunks: &[Chunk], known: &[Chunk]) -> Result<(Vec<Chunk>, bool)> {
         let mut new: BTreeMap<(Arc<str>, ChunkId), Chunk> = BTreeMap::new();
-        let mut num_tokens = self.engine.tokenize(&self.entries).await?.len();
+        let mut num_tokens = self.engine.tokenize(&entries(known)).await?.len();
+        let mut all_fit = true;
         for chunk in chunks {
             let place = (chunk.source.clone(), chunk.id);
-            if new.contains_key(&place) || self.chunks.iter().any(|known| known.id == chunk.id) {
+            if new.contains_key(&place) || known.iter().any(|known| known.id == chunk.id) {
                 continue;
             }
-            let number = self.chunks.len() + new.len() + 1;
-            let needed = self.engine.tokenize(&entry(number, &chunk)).await?.len();
+            let needed = self.engine.tokenize(&entry(known.len() + new.len() + 1, chunk)).await?.len();
             if num_tokens + needed <= self.max_tokens {
                 num_tokens += needed;
-                new.insert(place, chunk);
+                new.insert(place, chunk.clone());
+            } else {
+                all_fit = false;
             }
         }
-        Ok(new.into_values().collect())
+        Ok((new.into_values().collect(), all_fit))
     }
 
     /// The engine that has read them.
@@ -131,6 +165,11 @@ impl<E: LlamaEngine> PinnedSources<E> {
             }
         }
     }
+}
+
+/// All chunks as the model reads them.
+fn entries(chunks: &[Chunk]) -> String {
+    (1..).zip(chunks).map(|(number, chunk)| entry(number, chunk)).collect()
 }
 
 /// A chunk as the model reads it.

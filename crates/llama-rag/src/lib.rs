@@ -78,7 +78,7 @@ pub use collection::{
     Collection, CollectionSettings, FolderOptions, Hit, IndexReport, Links, Ranking, SearchOptions,
     SkipReason, Skipped,
 };
-pub use context::{PinnedSources, Style, Turn};
+pub use context::{PinnedSources, Reading, Style, Turn};
 pub use document::{Chunk, ChunkId, Document, Format, Metadata};
 pub use embedder::{Embedded, Embedder};
 pub use error::RagError;

@@ -8,7 +8,7 @@ use llama_engine::{
 };
 
 use crate::{
-    AnswerEnd, Chunk, CitedAnswer, PinnedSources, RagError, Style, Turn,
+    AnswerEnd, Chunk, CitedAnswer, PinnedSources, RagError, Reading, Style, Turn,
     cited::Said,
     error::{Result, invalid},
 };
@@ -66,12 +66,17 @@ impl<E: LlamaEngine> Reader<E> {
         Self { sources, settings, history: Vec::new() }
     }
 
-    /// Has the model read chunks, best first; see [`PinnedSources::read`].
+    /// Has the model read chunks, best first; see [`PinnedSources::read`]. When those that were there make way, what was said about them is
+    /// forgotten, too: its numbers mean nothing any more.
     ///
     /// # Errors
     /// Those of the engine; then nothing has changed.
-    pub async fn read(&mut self, chunks: impl IntoIterator<Item = Chunk>) -> Result<usize> {
-        self.sources.read(chunks).await
+    pub async fn read(&mut self, chunks: impl IntoIterator<Item = Chunk>) -> Result<Reading> {
+        let reading = self.sources.read(chunks).await?;
+        if reading.restarted {
+            self.history.clear();
+        }
+        Ok(reading)
     }
 
     /// What has been read.

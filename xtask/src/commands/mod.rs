@@ -4,6 +4,7 @@ mod check_apple;
 mod check_cuda;
 mod ci;
 mod compare;
+mod eval;
 mod memory;
 mod model;
 mod parity;
@@ -19,6 +20,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<check_cuda::CheckCuda>(),
     Command::of::<ci::Ci>(),
     Command::of::<compare::Compare>(),
+    Command::of::<eval::Eval>(),
     Command::of::<memory::Memory>(),
     Command::of::<model::Model>(),
     Command::of::<parity::Parity>(),

@@ -1,6 +1,6 @@
 //! Bringing documents in: only what changed is embedded, and each document changes as a whole.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fmt, path::Path};
 
 use llama_engine::LlamaEngine;
 
@@ -31,6 +31,18 @@ pub struct IndexReport {
     pub num_tokens: usize,
     /// Files that could not be indexed.
     pub skipped: Vec<Skipped>,
+}
+
+impl fmt::Display for IndexReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { added, changed, unchanged, removed, num_chunks, num_tokens, skipped } = self;
+        write!(f, "{added} added, {changed} changed, {removed} removed, {unchanged} as before")?;
+        write!(f, "; {num_chunks} chunks of {num_tokens} tokens embedded")?;
+        for Skipped { path, reason } in skipped {
+            write!(f, "\nskipped {}: {reason}", path.display())?;
+        }
+        Ok(())
+    }
 }
 
 impl<E: LlamaEngine + 'static> Collection<E> {

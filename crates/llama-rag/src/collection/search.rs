@@ -1,9 +1,15 @@
 //! Searching: by meaning, by word, or both.
 
+use std::{fmt, str::FromStr};
+
 use llama_engine::LlamaEngine;
 
 use super::{Collection, check_question};
-use crate::{Chunk, Filter, Metadata, Rescoring, error::Result, fuse, rescore};
+use crate::{
+    Chunk, Filter, Metadata, RagError, Rescoring,
+    error::{Result, invalid},
+    fuse, rescore,
+};
 
 /// What a search looks at, and how much it finds.
 #[derive(Clone, Debug)]
@@ -37,6 +43,19 @@ pub enum Ranking {
     Fused,
 }
 
+impl FromStr for Ranking {
+    type Err = RagError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "vectors" => Ok(Self::Vectors),
+            "words" => Ok(Self::Words),
+            "fused" => Ok(Self::Fused),
+            other => Err(invalid("ranking", format!("{other:?}, expected vectors, words or fused"))),
+        }
+    }
+}
+
 /// A chunk that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
@@ -46,6 +65,14 @@ pub struct Hit {
     pub score: f32,
     /// What is known of its document.
     pub metadata: Metadata,
+}
+
+/// Where it stands, then its text.
+impl fmt::Display for Hit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Chunk { source, range, text, .. } = &self.chunk;
+        write!(f, "{:.4}  {source}, bytes {} to {}\n{text}", self.score, range.start, range.end)
+    }
 }
 
 impl<E: LlamaEngine + 'static> Collection<E> {

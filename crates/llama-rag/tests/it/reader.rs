@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 use llama_engine::{FinishReason, LlamaEngine, RequiredCitations, Sampling, TokenRules};
 use llama_rag::{
-    AnswerEnd, AnswerEvent, Chunk, CitedAnswer, Document, RagError, Reader, ReaderSettings, Style,
+    AnswerEnd, AnswerEvent, Chunk, CitedAnswer, Document, RagError, Reader, ReaderSettings, Reading, Style,
 };
 use llama_runtime::CandleEngine;
 
@@ -90,7 +90,7 @@ fn follow_ups_read_their_question_only() {
     let mut reader = reader(12);
     let block_len = 16;
     let chunks = read_chunks();
-    assert_eq!(block_on(reader.read(chunks[2..].to_vec())).unwrap(), 2);
+    assert_eq!(block_on(reader.read(chunks[2..].to_vec())).unwrap(), appended(2));
     let pinned = reader.sources().num_pinned_tokens();
     for question in ["Who is there?", "What is the question?"] {
         let end = answer(&reader, question);
@@ -100,7 +100,7 @@ fn follow_ups_read_their_question_only() {
     }
     // What was read keeps its place, and what comes goes behind it, by document.
     let better_first = [chunks[1].clone(), chunks[3].clone(), chunks[0].clone()];
-    assert_eq!(block_on(reader.read(better_first)).unwrap(), 2);
+    assert_eq!(block_on(reader.read(better_first)).unwrap(), appended(2));
     let order: Vec<&Chunk> = reader.sources().chunks().iter().collect();
     assert_eq!(order, [&chunks[2], &chunks[3], &chunks[0], &chunks[1]]);
     let first = answer(&reader, "Who is there?");
@@ -108,17 +108,25 @@ fn follow_ups_read_their_question_only() {
     reader.remember("Who is there?", &first);
     let second = answer(&reader, "And who else?");
     assert!(second.cache_hit_rate() > 0.5, "{:?}", second.finished.usage);
-    assert_eq!(block_on(reader.read(chunks.clone())).unwrap(), 0);
+    assert_eq!(block_on(reader.read(chunks.clone())).unwrap(), appended(0));
 }
 
 #[test]
-fn chunks_that_do_not_fit_are_left_out() {
-    let settings = ReaderSettings { style: Style::Plain, max_source_tokens: 60, ..ReaderSettings::default() };
-    let mut reader = Reader::new(bard(), settings);
+fn chunks_that_do_not_fit_are_left_out_or_make_room() {
+    let mut reader = Reader::new(bard(), ReaderSettings { max_source_tokens: 60, ..settings(8) });
     let chunks = read_chunks();
-    let num_read = block_on(reader.read(chunks.clone())).unwrap();
+    let num_read = block_on(reader.read(chunks.clone())).unwrap().appended;
     assert!(num_read > 0 && num_read < chunks.len(), "{num_read} of {}", chunks.len());
-    assert_eq!(reader.sources().chunks()[0], chunks[0]);
+    assert_eq!(reader.sources().chunks()[..], chunks[..num_read], "the best come first");
+    let end = answer(&reader, "Who is there?");
+    reader.remember("Who is there?", &end);
+    let last = chunks[chunks.len() - 1..].to_vec();
+    assert_eq!(block_on(reader.read(last.clone())).unwrap(), Reading { appended: 1, restarted: true });
+    assert_eq!((&reader.sources().chunks()[..], reader.history()), (&last[..], &[][..]));
+}
+
+fn appended(appended: usize) -> Reading {
+    Reading { appended, restarted: false }
 }
 
 #[test]
