@@ -1,0 +1,198 @@
+//! The streams of one request, followed to their ends.
+
+use std::time::Duration;
+
+use futures_util::{
+    StreamExt,
+    stream::{BoxStream, SelectAll, select_all},
+};
+use llama_engine::{
+    EngineError, Event, FinishReason, Finished, GenerateRequest, LlamaEngine, Prompt, PromptEvent, TokenEvent,
+    TokenLogprob, TokenStream, Usage as EngineUsage,
+};
+use llama_openai::{
+    Citation, FinishCause, FinishDetails, FinishReason as WireReason, IdLogprob, PromptToken, PromptTokensDetails, Usage,
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Answer, TokenReport, TokenText};
+use crate::{auth::Client, convert, error::ApiError, metrics::RequestObserver, state::App};
+
+/// All answers to one request, as they come. Dropping it cancels them.
+pub(crate) struct Generation<E> {
+    pub(crate) app: App<E>,
+    client: Client,
+    events: SelectAll<BoxStream<'static, (usize, Result<Event, EngineError>)>>,
+    /// Characters said so far, by answer.
+    characters: Vec<u64>,
+    usage: EngineUsage,
+    num_samples: usize,
+    observer: RequestObserver,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<E: LlamaEngine + 'static> Generation<E> {
+    /// Asks for `num_samples` answers to each prompt, once there is a place for them.
+    pub(crate) async fn start(
+        app: &App<E>,
+        client: Client,
+        (request, prompts, num_samples): (GenerateRequest, Vec<Prompt>, usize),
+    ) -> Result<Self, ApiError> {
+        let observer = RequestObserver::begin("generate");
+        for prompt in &prompts {
+            convert::check_prompt(app, prompt).await?;
+        }
+        let num_answers = prompts.len() * num_samples;
+        let place = app.admission.enter(num_answers).await?;
+        let mut streams = Vec::new();
+        for prompt in prompts {
+            streams.extend(begin(app, GenerateRequest { prompt, ..request.clone() }, num_samples).await?);
+        }
+        let events =
+            streams.into_iter().enumerate().map(|(i, stream)| stream.map(move |event| (i, event)).boxed());
+        Ok(Self {
+            app: app.clone(),
+            client,
+            events: select_all(events),
+            characters: vec![0; num_answers],
+            usage: EngineUsage::default(),
+            num_samples,
+            observer,
+            _place: place,
+        })
+    }
+
+    /// How many answers there are.
+    pub(crate) fn num_answers(&self) -> usize {
+        self.characters.len()
+    }
+
+    /// What is new of one of the answers; `None` once all have ended.
+    pub(crate) async fn next(&mut self) -> Result<Option<Answer>, ApiError> {
+        let Some((index, event)) = self.events.next().await else { return Ok(None) };
+        let event = event?;
+        self.observer.event(&event);
+        let mut answer = Answer { index, characters_before: self.characters[index], ..Answer::default() };
+        match event {
+            Event::Prompt(prompt) => answer.details.prompt_tokens = Some(prompt_tokens(prompt)),
+            Event::Citation(citation) => answer.details.citations = Some(vec![wire_citation(citation)]),
+            Event::Token(token) => self.token(token, &mut answer).await?,
+            Event::Finished(finished) => self.finish(finished, &mut answer)?,
+        }
+        self.characters[index] += answer.text.chars().count() as u64;
+        Ok(Some(answer))
+    }
+
+    /// Tokens of all answers. A prompt counts once, however many answers it has.
+    pub(crate) fn usage(&self) -> Usage {
+        wire_usage(&self.usage)
+    }
+
+    async fn token(&self, token: TokenEvent, answer: &mut Answer) -> Result<(), ApiError> {
+        answer.text = token.text;
+        answer.details.token_ids = Some(vec![token.id]);
+        if let Some(logprobs) = token.logprobs {
+            let mut texts = Vec::with_capacity(logprobs.len());
+            for TokenLogprob { id, logprob } in logprobs {
+                let text = self.app.engine.detokenize(&[id]).await?;
+                texts.push(TokenText { id, text, logprob });
+            }
+            if !texts.is_empty() {
+                let token = texts.remove(0);
+                answer.reports = Some(vec![TokenReport { token, alternatives: texts }]);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, finished: Finished, answer: &mut Answer) -> Result<(), ApiError> {
+        let usage = finished.usage;
+        if answer.index.is_multiple_of(self.num_samples) {
+            self.usage.prompt_tokens += usage.prompt_tokens;
+            self.usage.cached_tokens += usage.cached_tokens;
+        }
+        self.usage.completion_tokens += usage.completion_tokens;
+        answer.finish_reason = Some(wire_reason(&finished.reason));
+        answer.details.finish_details = Some(finish_details(&finished));
+        if let Some(context) = finished.context {
+            answer.details.context = Some(self.app.contexts.keep(context, self.client)?);
+        }
+        answer.text = finished.text;
+        Ok(())
+    }
+}
+
+/// Starts the answers to one prompt. Without a limit of its own an answer may be as long as the server allows, or as the context is.
+async fn begin<E: LlamaEngine>(
+    app: &App<E>,
+    mut request: GenerateRequest,
+    num_samples: usize,
+) -> Result<Vec<TokenStream>, ApiError> {
+    let limit = app.config.limits.max_tokens;
+    if request.max_tokens.is_none() && limit < app.engine.info().context_len {
+        request.max_tokens = Some(limit.max(request.rules.min_tokens));
+        match app.engine.generate_n(request.clone(), num_samples).await {
+            // There is less room than the limit, so what is left of the context is the limit.
+            Err(EngineError::ContextTooLong { .. }) => request.max_tokens = None,
+            outcome => return Ok(outcome?),
+        }
+    }
+    Ok(app.engine.generate_n(request, num_samples).await?)
+}
+
+fn prompt_tokens(prompt: PromptEvent) -> Vec<PromptToken> {
+    let by_id = |token: TokenLogprob| IdLogprob { id: token.id, logprob: token.logprob };
+    let token = |token: llama_engine::PromptToken| PromptToken {
+        id: token.id,
+        logprobs: token.logprobs.map(|all| all.into_iter().map(by_id).collect()),
+    };
+    prompt.tokens.into_iter().map(token).collect()
+}
+
+fn wire_citation(citation: llama_engine::Citation) -> Citation {
+    let (start, end) = (citation.range.start as u64, citation.range.end as u64);
+    Citation { id: citation.id, marker: citation.marker, start, end }
+}
+
+fn wire_reason(reason: &FinishReason) -> WireReason {
+    match reason {
+        FinishReason::EndOfText
+        | FinishReason::Stop(_)
+        | FinishReason::StopToken(_)
+        | FinishReason::Interrupted => WireReason::Stop,
+        FinishReason::MaxTokens | FinishReason::Deadline => WireReason::Length,
+    }
+}
+
+fn finish_details(finished: &Finished) -> FinishDetails {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let (usage, timings) = (&finished.usage, finished.timings);
+    let drafts = &usage.speculation;
+    FinishDetails {
+        reason: match &finished.reason {
+            FinishReason::EndOfText => FinishCause::EndOfText,
+            FinishReason::Stop(text) => FinishCause::StopText { text: text.clone() },
+            FinishReason::StopToken(id) => FinishCause::StopToken { id: *id },
+            FinishReason::MaxTokens => FinishCause::MaxTokens,
+            FinishReason::Interrupted => FinishCause::Interrupted,
+            FinishReason::Deadline => FinishCause::Deadline,
+        },
+        usage: wire_usage(usage),
+        forced_tokens: usage.forced_tokens as u64,
+        queued_us: micros(timings.queued),
+        time_to_first_token_us: micros(timings.time_to_first_token),
+        total_us: micros(timings.total),
+        drafts: [drafts.num_drafts, drafts.drafted_tokens, drafts.accepted_tokens].map(|num| num as u64),
+    }
+}
+
+fn wire_usage(usage: &EngineUsage) -> Usage {
+    let (prompt_tokens, completion_tokens) = (usage.prompt_tokens as u64, usage.completion_tokens as u64);
+    let cached_tokens = Some(usage.cached_tokens as u64);
+    Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: prompt_tokens + completion_tokens,
+        prompt_tokens_details: Some(PromptTokensDetails { cached_tokens }),
+    }
+}

@@ -1,0 +1,12 @@
+//! From the engine to the wire: answers, whole or in pieces.
+//!
+//! [`Generation`] follows the streams of one request and says what is new as an [`Answer`]; a whole answer is all of them put together, so
+//! that streamed and whole answers cannot differ. [`Format`] writes them in the form of one of the two APIs.
+
+mod generation;
+mod piece;
+mod respond;
+
+pub(crate) use generation::Generation;
+pub(crate) use piece::{Answer, TokenReport, TokenText};
+pub(crate) use respond::{Format, Head, Reporting, respond};
