@@ -22,9 +22,12 @@ impl<T: DeserializeOwned, E: LlamaEngine + 'static> FromRequest<App<E>> for Json
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
         }
         let limits = &app.config.limits;
-        let bytes = tokio::time::timeout(limits.client_timeout, read(request.into_body(), limits.max_body_bytes))
-            .await
-            .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not come in time"))??;
+        let bytes =
+            tokio::time::timeout(limits.client_timeout, read(request.into_body(), limits.max_body_bytes))
+                .await
+                .map_err(|_| {
+                    ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not come in time")
+                })??;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| malformed(&error))
     }
 }
@@ -49,7 +52,11 @@ async fn read(body: Body, max_bytes: usize) -> Result<axum::body::Bytes, ApiErro
 /// What is wrong with a body, and in which field, as far as the message says it.
 fn malformed(error: &serde_json::Error) -> ApiError {
     if !error.is_data() {
-        return ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not JSON: {error}"));
+        return ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_json",
+            format!("the body is not JSON: {error}"),
+        );
     }
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);

@@ -16,7 +16,8 @@ const INVALID: &str = "invalid_request_error";
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    body: ErrorObject,
+    /// Boxed, since everything returns it.
+    body: Box<ErrorObject>,
     /// Seconds after which to try again.
     retry_after: Option<u32>,
 }
@@ -37,7 +38,7 @@ impl ApiError {
             code: Some(ErrorCode::Word(code.to_owned())),
             details: None,
         };
-        Self { status, body, retry_after: None }
+        Self { status, body: Box::new(body), retry_after: None }
     }
 
     /// A field whose value makes no sense.
@@ -63,7 +64,11 @@ impl ApiError {
 
     /// The server's limit of time has passed.
     pub(crate) fn out_of_time() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "out_of_time", "the request took longer than this server allows")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "out_of_time",
+            "the request took longer than this server allows",
+        )
     }
 
     /// A context that is not there, or not this client's.
@@ -90,7 +95,7 @@ impl ApiError {
 
     /// Its body.
     pub(crate) fn into_body(self) -> ErrorResponse {
-        ErrorResponse { error: self.body }
+        ErrorResponse { error: *self.body }
     }
 }
 
@@ -99,20 +104,21 @@ impl From<EngineError> for ApiError {
         let bad = |code: &str| Self::new(StatusCode::BAD_REQUEST, code, error.to_string());
         match &error {
             EngineError::InvalidRequest { field, reason } => {
-                let details = ErrorDetails::InvalidRequest { field: (*field).to_owned(), reason: reason.clone() };
+                let details =
+                    ErrorDetails::InvalidRequest { field: (*field).to_owned(), reason: reason.clone() };
                 bad("invalid_value").with_param(wire_name(field)).with_details(details)
             }
             EngineError::ContextTooLong { needed, context_len } => {
                 let (needed, context_len) = (*needed as u64, *context_len as u64);
-                bad("context_length_exceeded").with_details(ErrorDetails::ContextTooLong { needed, context_len })
+                bad("context_length_exceeded")
+                    .with_details(ErrorDetails::ContextTooLong { needed, context_len })
             }
-            EngineError::DoesNotFit { needed_blocks, available_blocks, total_blocks } => {
-                bad("does_not_fit").with_details(ErrorDetails::DoesNotFit {
+            EngineError::DoesNotFit { needed_blocks, available_blocks, total_blocks } => bad("does_not_fit")
+                .with_details(ErrorDetails::DoesNotFit {
                     needed_blocks: *needed_blocks as u64,
                     available_blocks: *available_blocks as u64,
                     total_blocks: *total_blocks as u64,
-                })
-            }
+                }),
             EngineError::NoCandidate => bad("no_candidate").with_details(ErrorDetails::NoCandidate),
             EngineError::InvalidGrammar { reason, at } => {
                 let at = at.map(|(line, column)| [line as u64, column as u64]);

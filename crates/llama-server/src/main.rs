@@ -28,7 +28,8 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("loading {}", path.display()))?;
     let config = ServerConfig { address: args.address, ..ServerConfig::default() };
-    let server = Server::bind(engine, config).await.with_context(|| format!("listening at {}", args.address))?;
+    let server =
+        Server::bind(engine, config).await.with_context(|| format!("listening at {}", args.address))?;
     eprintln!("listening at http://{}", server.local_addr());
     server.run(stop_signal()).await;
     Ok(())

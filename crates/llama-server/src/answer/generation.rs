@@ -7,11 +7,12 @@ use futures_util::{
     stream::{BoxStream, SelectAll, select_all},
 };
 use llama_engine::{
-    EngineError, Event, FinishReason, Finished, GenerateRequest, LlamaEngine, Prompt, PromptEvent, TokenEvent,
-    TokenLogprob, TokenStream, Usage as EngineUsage,
+    EngineError, Event, FinishReason, Finished, GenerateRequest, LlamaEngine, Prompt, PromptEvent,
+    TokenEvent, TokenLogprob, TokenStream, Usage as EngineUsage,
 };
 use llama_openai::{
-    Citation, FinishCause, FinishDetails, FinishReason as WireReason, IdLogprob, PromptToken, PromptTokensDetails, Usage,
+    Citation, FinishCause, FinishDetails, FinishReason as WireReason, IdLogprob, PromptToken,
+    PromptTokensDetails, Usage,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -88,7 +89,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         wire_usage(&self.usage)
     }
 
-    async fn token(&self, token: TokenEvent, answer: &mut Answer) -> Result<(), ApiError> {
+    async fn token(&mut self, token: TokenEvent, answer: &mut Answer) -> Result<(), ApiError> {
         answer.text = token.text;
         answer.details.token_ids = Some(vec![token.id]);
         if let Some(logprobs) = token.logprobs {

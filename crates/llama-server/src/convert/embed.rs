@@ -10,8 +10,15 @@ use crate::error::ApiError;
 
 pub(crate) fn embed_request(request: EmbeddingRequest) -> Result<EmbedRequest, ApiError> {
     let EmbeddingRequest { input: EmbeddingInput { input, dimensions, .. }, extensions } = request;
-    let EmbeddingExtensions { input_type, instruction, pooling, normalize, untrained_dimensions, truncate, priority } =
-        extensions;
+    let EmbeddingExtensions {
+        input_type,
+        instruction,
+        pooling,
+        normalize,
+        untrained_dimensions,
+        truncate,
+        priority,
+    } = extensions;
     let dimensions = dimensions.map(count).map(|len| match untrained_dimensions {
         Some(true) => Dimensions::Untrained(len),
         _ => Dimensions::Trained(len),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use llama_engine::{
-    EndOfText, GenerateRequest, KeepContext, LlamaEngine, Logprobs, Priority, Prompt, Speculation, TokenRules, Urgency,
+    EndOfText, GenerateRequest, KeepContext, LlamaEngine, Logprobs, Priority, Prompt, Speculation,
+    TokenRules, Urgency,
 };
 use llama_openai::{
     Extensions, GenerationOptions, RuleExtensions, SamplingOptions, SpeculationField, Stop, WorkExtensions,
@@ -31,7 +32,9 @@ pub(crate) fn generate_request<E: LlamaEngine>(
         return Err(ApiError::invalid("stream_options", "given without `stream`"));
     }
     let max_tokens = options.max_tokens.map(count);
-    if let Some(tokens) = max_tokens.filter(|&tokens| tokens > limits.max_tokens.max(app.engine.info().context_len)) {
+    let is_over =
+        |&tokens: &usize| tokens > limits.max_tokens && limits.max_tokens < app.engine.info().context_len;
+    if let Some(tokens) = max_tokens.filter(is_over) {
         let reason = format!("{tokens}, this server makes {} at most", limits.max_tokens);
         return Err(ApiError::invalid("max_tokens", reason));
     }

@@ -7,7 +7,7 @@ mod prompt;
 mod sampling;
 
 pub(crate) use embed::{embed_request, pooling_out};
-pub(crate) use generate::{Asked, check_alternatives, check_answers, generate_request};
+pub(crate) use generate::{check_alternatives, check_answers, generate_request};
 pub(crate) use grammar::constrain;
 pub(crate) use prompt::{check_prompt, conversation, prompts};
 

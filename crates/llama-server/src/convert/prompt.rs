@@ -1,6 +1,8 @@
 //! Prompts and conversations.
 
-use llama_engine::{Conversation, LlamaEngine, Message, Prompt, Role as EngineRole, Tool as EngineTool, ToolCall};
+use llama_engine::{
+    Conversation, LlamaEngine, Message, Prompt, Role as EngineRole, Tool as EngineTool, ToolCall,
+};
 use llama_openai::{ChatMessage, Content, Input, Role, Tool};
 use serde_json::{Map, Value};
 
@@ -14,7 +16,11 @@ pub(crate) fn prompts(input: Input) -> Result<Vec<Prompt>, ApiError> {
         Input::Texts(texts) => texts.into_iter().map(Prompt::Text).collect(),
         Input::TokenLists(lists) => lists.into_iter().map(Prompt::Tokens).collect(),
     };
-    if prompts.is_empty() { Err(ApiError::invalid("prompt", "at least one is expected")) } else { Ok(prompts) }
+    if prompts.is_empty() {
+        Err(ApiError::invalid("prompt", "at least one is expected"))
+    } else {
+        Ok(prompts)
+    }
 }
 
 /// A conversation.
@@ -27,7 +33,9 @@ pub(crate) fn conversation(
         return Err(ApiError::invalid("messages", "at least one is expected"));
     }
     let variables = variables.unwrap_or_default();
-    if let Some(name) = ["messages", "tools", "add_generation_prompt"].iter().find(|&&name| variables.contains_key(name)) {
+    if let Some(name) =
+        ["messages", "tools", "add_generation_prompt"].iter().find(|&&name| variables.contains_key(name))
+    {
         return Err(ApiError::invalid("chat_template_kwargs", format!("`{name}` is not for callers to set")));
     }
     let messages = messages.into_iter().enumerate().map(|(i, message)| turn(message, i));
@@ -50,7 +58,10 @@ fn turn(message: ChatMessage, i: usize) -> Result<Message, ApiError> {
         Role::Tool => EngineRole::Tool,
     };
     if !calls.is_empty() && role != EngineRole::Assistant {
-        return Err(ApiError::invalid(&format!("messages[{i}].tool_calls"), "only the assistant calls tools"));
+        return Err(ApiError::invalid(
+            &format!("messages[{i}].tool_calls"),
+            "only the assistant calls tools",
+        ));
     }
     let call = |call: llama_openai::ToolCall| ToolCall {
         id: call.id,

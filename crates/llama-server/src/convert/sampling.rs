@@ -1,8 +1,6 @@
 //! How tokens are chosen. Ranges are the engine's to check.
 
-use llama_engine::{
-    Dry, DynamicTemperature, Mirostat, MirostatVersion, Penalties, Sampling, Stage, Xtc,
-};
+use llama_engine::{Dry, DynamicTemperature, Mirostat, MirostatVersion, Penalties, Sampling, Stage, Xtc};
 use llama_openai::{SamplerExtensions, SamplingOptions};
 
 use super::count;
@@ -58,8 +56,9 @@ fn mirostat(mirostat: llama_openai::Mirostat) -> Result<Mirostat, ApiError> {
 fn order(names: &[String]) -> Result<Vec<Stage>, ApiError> {
     let stage = |name: &String| {
         let known = || Stage::STANDARD.map(Stage::name).join(", ");
-        Stage::from_name(name)
-            .ok_or_else(|| ApiError::invalid("sampler_order", format!("no stage is called that; known: {}", known())))
+        Stage::from_name(name).ok_or_else(|| {
+            ApiError::invalid("sampler_order", format!("no stage is called that; known: {}", known()))
+        })
     };
     names.iter().map(stage).collect()
 }

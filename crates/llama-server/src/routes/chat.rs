@@ -3,8 +3,8 @@
 use axum::{Extension, extract::State, response::Response};
 use llama_engine::{LlamaEngine, Prompt};
 use llama_openai::{
-    AnswerDelta, AnswerMessage, ChatChoice, ChatChunk, ChatDelta, ChatRequest, ChatResponse, FinishReason, Logprobs, Role,
-    TokenLogprob, TopLogprob, Usage,
+    AnswerDelta, AnswerMessage, ChatChoice, ChatChunk, ChatDelta, ChatRequest, ChatResponse, FinishReason,
+    Logprobs, Role, TokenLogprob, TopLogprob, Usage,
 };
 
 use crate::{

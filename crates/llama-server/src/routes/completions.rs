@@ -3,7 +3,8 @@
 use axum::{Extension, extract::State, response::Response};
 use llama_engine::LlamaEngine;
 use llama_openai::{
-    CompletionChoice, CompletionInput, CompletionLogprobs, CompletionRequest, CompletionResponse, IdLogprob, Usage,
+    CompletionChoice, CompletionInput, CompletionLogprobs, CompletionRequest, CompletionResponse, IdLogprob,
+    Usage,
 };
 
 use crate::{

@@ -44,7 +44,9 @@ pub(crate) fn of<E: LlamaEngine + 'static>(app: App<E>) -> Router {
     let cors = cors(&app.config.cors_origins);
     asked
         .merge(open)
-        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "unknown_url", "there is nothing at this address"))
+        .fallback(async || {
+            ApiError::new(StatusCode::NOT_FOUND, "unknown_url", "there is nothing at this address")
+        })
         .method_not_allowed_fallback(async || {
             let message = "this address does not answer to this method";
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
@@ -65,5 +67,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     if origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(tower_http::cors::Any);
     }
-    layer.allow_origin(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect::<Vec<_>>())
+    layer.allow_origin(
+        origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect::<Vec<_>>(),
+    )
 }

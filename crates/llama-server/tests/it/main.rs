@@ -1,0 +1,9 @@
+//! The server over a real socket, with the small model of the repository.
+
+mod chat;
+mod completions;
+mod contexts;
+mod limits;
+mod others;
+mod refusals;
+mod support;
