@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::Tool;
+
 /// A grammar that the whole answer follows. The engine refuses one that it cannot honour exactly; it never answers without it.
 ///
 /// An answer is a whole text of the grammar if it ended with [`crate::FinishReason::EndOfText`]. If a stop text, a token limit, a deadline or
@@ -21,6 +23,48 @@ pub enum Grammar {
     Choice(Vec<String>),
     /// Free text that cites, see [`CitationGrammar`].
     Citations(CitationGrammar),
+    /// Calls of tools, see [`ToolCallGrammar`].
+    ToolCalls(ToolCallGrammar),
+}
+
+/// Calls whose arguments follow the schemas of their tools. An answer calls from its beginning on, or not at all. A call is
+///
+/// ```text
+/// <tool_call>
+/// {"name": "the tool", "arguments": {"as": "its schema says"}}
+/// </tool_call>
+/// ```
+///
+/// which is how Qwen2.5 was trained to call, and how models whose chat template knows of no tools are told to; between two calls is a
+/// line break. Nothing else in an answer begins with `<tool_call>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCallGrammar {
+    /// What may be called; at least one.
+    pub tools: Vec<Tool>,
+    /// Whether the answer may be free text instead.
+    pub choice: ToolCallChoice,
+    /// How many calls an answer may have.
+    pub count: ToolCallCount,
+}
+
+/// Whether an answer may be free text instead of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolCallChoice {
+    /// It may.
+    #[default]
+    Auto,
+    /// It calls.
+    Required,
+}
+
+/// How many calls an answer may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolCallCount {
+    /// One after another.
+    #[default]
+    Many,
+    /// One.
+    One,
 }
 
 /// Free text in which every square bracket is a citation `[n]` of one of the given ids; several stand next to each other, as in `[1][3]`.

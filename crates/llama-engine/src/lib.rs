@@ -37,7 +37,9 @@ pub use event::{
     DraftPlace, Event, FinishReason, Finished, MAX_DRAFT_LEN, PromptEvent, PromptToken, SpeculationUsage,
     Timings, TokenEvent, TokenLogprob, Usage,
 };
-pub use grammar::{Citation, CitationGrammar, Grammar, RequiredCitations};
+pub use grammar::{
+    Citation, CitationGrammar, Grammar, RequiredCitations, ToolCallChoice, ToolCallCount, ToolCallGrammar,
+};
 pub use penalties::{Dry, Penalties, TokenRules};
 pub use pinned::{ContextId, PinnedContext};
 pub use request::{

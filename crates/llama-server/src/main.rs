@@ -1,35 +1,27 @@
 //! The server as a program: `llama-server` starts with the default model on 127.0.0.1:8080.
 
-use std::net::SocketAddr;
+mod settings;
 
 use anyhow::Context;
-use clap::Parser;
-use llama_hub::{DEFAULT_MODEL, TerminalProgress, resolve};
-use llama_runtime::{CandleEngine, EngineOptions};
-use llama_server::{Server, ServerConfig};
-
-/// Serve a model over OpenAI's API
-#[derive(Parser)]
-struct Args {
-    /// Name of a known model, a directory in Hugging Face form, or a .gguf file
-    #[arg(long, default_value = DEFAULT_MODEL)]
-    model: String,
-    /// Where to listen
-    #[arg(long, default_value = "127.0.0.1:8080")]
-    address: SocketAddr,
-}
+use llama_hub::{TerminalProgress, resolve};
+use llama_runtime::CandleEngine;
+use llama_server::Server;
+use settings::Settings;
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let path = resolve(&args.model, &TerminalProgress::new())?;
-    let engine = CandleEngine::load(&path, EngineOptions::default())
-        .await
-        .with_context(|| format!("loading {}", path.display()))?;
-    let config = ServerConfig { address: args.address, ..ServerConfig::default() };
-    let server =
-        Server::bind(engine, config).await.with_context(|| format!("listening at {}", args.address))?;
+    let settings = Settings::read(std::env::args_os(), settings::variable)?;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    eprint!("{}", settings.shown());
+    let (model, options) = settings.model()?;
+    let path = resolve(&model.to_string_lossy(), &TerminalProgress::new())?;
+    let engine =
+        CandleEngine::load(&path, options).await.with_context(|| format!("loading {}", path.display()))?;
+    let config = settings.config()?;
+    let address = config.address;
+    let server = Server::bind(engine, config).await.with_context(|| format!("listening at {address}"))?;
     eprintln!("listening at http://{}", server.local_addr());
     server.run(stop_signal()).await;
     Ok(())

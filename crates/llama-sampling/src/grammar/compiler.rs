@@ -16,6 +16,7 @@ use llguidance::{
 
 use super::{
     Constraint, GrammarError, GrammarLimits, GrammarVocabulary, Position, citations, gbnf, json_schema,
+    tool_calls,
 };
 
 /// Compiled grammars that are kept.
@@ -128,6 +129,7 @@ impl GrammarCompiler {
             Grammar::Regex(pattern) => GrammarWithLexer::from_regex(pattern),
             Grammar::Lark(text) => GrammarWithLexer::from_lark(text.clone()),
             Grammar::Citations(rules) => GrammarWithLexer::from_lark(citations::to_lark(rules)?),
+            Grammar::ToolCalls(rules) => GrammarWithLexer::from_lark(tool_calls::to_lark(rules)?),
         })
     }
 }
@@ -146,6 +148,7 @@ fn num_bytes(source: &Grammar) -> usize {
         }
         Grammar::Choice(texts) => texts.iter().map(String::len).sum(),
         Grammar::Citations(rules) => rules.ids.len() * size_of::<u32>(),
+        Grammar::ToolCalls(rules) => rules.tools.iter().map(tool_calls::num_bytes).sum(),
     }
 }
 

@@ -12,6 +12,7 @@ mod gbnf;
 mod json_schema;
 mod limits;
 mod mask;
+mod tool_calls;
 mod vocabulary;
 
 pub use compiler::GrammarCompiler;

@@ -7,7 +7,7 @@ use futures_util::{
     stream::{BoxStream, SelectAll, select_all},
 };
 use llama_engine::{
-    EngineError, Event, FinishReason, Finished, GenerateRequest, LlamaEngine, Prompt, PromptEvent,
+    EngineError, Event, FinishReason, Finished, GenerateRequest, Grammar, LlamaEngine, Prompt, PromptEvent,
     TokenEvent, TokenLogprob, TokenStream, Usage as EngineUsage,
 };
 use llama_openai::{
@@ -16,7 +16,7 @@ use llama_openai::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Answer, TokenReport, TokenText};
+use super::{Answer, CallReader, TokenReport, TokenText};
 use crate::{auth::Client, convert, error::ApiError, metrics::RequestObserver, state::App};
 
 /// All answers to one request, as they come. Dropping it cancels them.
@@ -24,12 +24,21 @@ pub(crate) struct Generation<E> {
     pub(crate) app: App<E>,
     client: Client,
     events: SelectAll<BoxStream<'static, (usize, Result<Event, EngineError>)>>,
-    /// Characters said so far, by answer.
-    characters: Vec<u64>,
+    /// By answer.
+    progress: Vec<Progress>,
     usage: EngineUsage,
     num_samples: usize,
     observer: RequestObserver,
     _place: OwnedSemaphorePermit,
+}
+
+/// How far one answer is.
+#[derive(Default)]
+struct Progress {
+    /// Characters said so far.
+    characters: u64,
+    /// What tells calls from text, where there may be calls.
+    calls: Option<CallReader>,
 }
 
 impl<E: LlamaEngine + 'static> Generation<E> {
@@ -44,6 +53,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
             convert::check_prompt(app, prompt).await?;
         }
         let num_answers = prompts.len() * num_samples;
+        let may_call = matches!(request.grammar, Some(Grammar::ToolCalls(_)));
         let place = app.admission.enter(num_answers).await?;
         let mut streams = Vec::new();
         for prompt in prompts {
@@ -55,7 +65,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
             app: app.clone(),
             client,
             events: select_all(events),
-            characters: vec![0; num_answers],
+            progress: (0..num_answers).map(|_| Progress::new(may_call)).collect(),
             usage: EngineUsage::default(),
             num_samples,
             observer,
@@ -65,7 +75,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
 
     /// How many answers there are.
     pub(crate) fn num_answers(&self) -> usize {
-        self.characters.len()
+        self.progress.len()
     }
 
     /// What is new of one of the answers; `None` once all have ended.
@@ -73,14 +83,14 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         let Some((index, event)) = self.events.next().await else { return Ok(None) };
         let event = event?;
         self.observer.event(&event);
-        let mut answer = Answer { index, characters_before: self.characters[index], ..Answer::default() };
+        let mut answer = Answer { index, characters_before: self.progress[index].characters, ..Answer::default() };
         match event {
             Event::Prompt(prompt) => answer.details.prompt_tokens = Some(prompt_tokens(prompt)),
             Event::Citation(citation) => answer.details.citations = Some(vec![wire_citation(citation)]),
             Event::Token(token) => self.token(token, &mut answer).await?,
             Event::Finished(finished) => self.finish(finished, &mut answer)?,
         }
-        self.characters[index] += answer.text.chars().count() as u64;
+        self.progress[index].read(&mut answer);
         Ok(Some(answer))
     }
 
@@ -120,6 +130,26 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         }
         answer.text = finished.text;
         Ok(())
+    }
+}
+
+impl Progress {
+    fn new(may_call: bool) -> Self {
+        Self { characters: 0, calls: may_call.then(CallReader::default) }
+    }
+
+    /// Notes what is new, and takes calls out of it.
+    fn read(&mut self, answer: &mut Answer) {
+        if let Some(calls) = &mut self.calls {
+            (answer.text, answer.calls) = calls.read(&answer.text);
+            if answer.finish_reason.is_some() {
+                answer.text.push_str(&calls.finish());
+            }
+            if calls.num_calls() > 0 && answer.finish_reason == Some(WireReason::Stop) {
+                answer.finish_reason = Some(WireReason::ToolCalls);
+            }
+        }
+        self.characters += answer.text.chars().count() as u64;
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) struct Answer {
     pub(crate) index: usize,
     /// Text.
     pub(crate) text: String,
+    /// Calls.
+    pub(crate) calls: Vec<CallPiece>,
     /// Characters of text that came before.
     pub(crate) characters_before: u64,
     /// Log-probabilities, if asked for.
@@ -17,6 +19,17 @@ pub(crate) struct Answer {
     pub(crate) finish_reason: Option<FinishReason>,
     /// Extensions.
     pub(crate) details: ChoiceDetails,
+}
+
+/// What is new of a call.
+#[derive(Debug)]
+pub(crate) struct CallPiece {
+    /// Which of the answer's calls.
+    pub(crate) index: usize,
+    /// Its id and what is called, where it begins.
+    pub(crate) start: Option<(String, String)>,
+    /// Further text of its arguments.
+    pub(crate) arguments: String,
 }
 
 /// What the model thinks of a token and its alternatives.
@@ -57,6 +70,12 @@ impl Answer {
     /// Appends what is new.
     pub(crate) fn extend(&mut self, new: Self) {
         self.text.push_str(&new.text);
+        for call in new.calls {
+            match self.calls.last_mut() {
+                Some(last) if last.index == call.index => last.arguments.push_str(&call.arguments),
+                _ => self.calls.push(call),
+            }
+        }
         append(&mut self.reports, new.reports);
         self.finish_reason = new.finish_reason.or(self.finish_reason);
         let (all, new) = (&mut self.details, new.details);

@@ -47,6 +47,7 @@ impl Reporting {
         }
         let details = &answer.details;
         let is_empty = answer.text.is_empty()
+            && answer.calls.is_empty()
             && answer.reports.is_none()
             && answer.finish_reason.is_none()
             && details.token_ids.is_none()

@@ -1,7 +1,7 @@
 //! What answers have to look like.
 
-use llama_engine::{CitationGrammar, GenerateRequest, Grammar, RequiredCitations};
-use llama_openai::{ChatInput, GrammarField, ResponseFormat, ToolChoice, ToolMode};
+use llama_engine::{CitationGrammar, GenerateRequest, Grammar, RequiredCitations, ToolCallChoice, ToolCallCount, ToolCallGrammar};
+use llama_openai::{ChatInput, GrammarField, NamedTool, ResponseFormat, Tool, ToolChoice, ToolMode};
 
 use crate::error::ApiError;
 
@@ -26,21 +26,46 @@ pub(crate) fn grammar(field: GrammarField) -> Grammar {
 
 /// Holds an answer to what the fields of a chat ask for.
 pub(crate) fn constrain(request: &mut GenerateRequest, input: &mut ChatInput) -> Result<(), ApiError> {
+    let calls = calls(input)?;
     let format = match input.response_format.take() {
         None | Some(ResponseFormat::Text) => None,
         Some(ResponseFormat::JsonObject) => Some(r#"{"type": "object"}"#.to_owned()),
         Some(ResponseFormat::JsonSchema { json_schema }) => Some(json_schema.schema.to_string()),
     };
-    if let Some(schema) = format {
+    let format = format.map(|schema| ("response_format", Grammar::JsonSchema(schema)));
+    for (field, grammar) in format.into_iter().chain(calls.map(|calls| ("tools", Grammar::ToolCalls(calls)))) {
         if request.grammar.is_some() {
-            return Err(ApiError::invalid("response_format", "given together with `grammar`"));
+            return Err(ApiError::invalid(field, "together with another field that says what the answer looks like"));
         }
-        request.grammar = Some(Grammar::JsonSchema(schema));
+        request.grammar = Some(grammar);
     }
-    let has_tools = input.tools.as_ref().is_some_and(|tools| !tools.is_empty());
-    match input.tool_choice {
-        Some(ToolChoice::Mode(ToolMode::None)) => Ok(()),
-        _ if has_tools => Err(ApiError::unsupported("tools", "calls")),
-        _ => Ok(()),
+    Ok(())
+}
+
+/// The calls that an answer may have.
+fn calls(input: &ChatInput) -> Result<Option<ToolCallGrammar>, ApiError> {
+    let tools = input.tools.as_deref().unwrap_or_default();
+    for (i, Tool::Function { function }) in tools.iter().enumerate() {
+        let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
+        if function.name.is_empty() || !function.name.chars().all(is_plain) {
+            let reason = "expected letters, digits, `_`, `-` and `.`";
+            return Err(ApiError::invalid(&format!("tools[{i}].function.name"), reason));
+        }
     }
+    let named = |name: &String| tools.iter().filter(|Tool::Function { function }| function.name == *name).cloned().collect();
+    let (callable, choice): (Vec<Tool>, _) = match &input.tool_choice {
+        Some(ToolChoice::Mode(ToolMode::None)) => return Ok(None),
+        Some(ToolChoice::Mode(ToolMode::Required)) => (tools.to_vec(), ToolCallChoice::Required),
+        Some(ToolChoice::Named(NamedTool::Function { function })) => (named(&function.name), ToolCallChoice::Required),
+        None | Some(ToolChoice::Mode(ToolMode::Auto)) if tools.is_empty() => return Ok(None),
+        None | Some(ToolChoice::Mode(ToolMode::Auto)) => (tools.to_vec(), ToolCallChoice::Auto),
+    };
+    if callable.is_empty() {
+        return Err(ApiError::invalid("tool_choice", "there is no such tool"));
+    }
+    let is_named = matches!(input.tool_choice, Some(ToolChoice::Named(_)));
+    let is_single = is_named || input.parallel_tool_calls == Some(false);
+    let count = if is_single { ToolCallCount::One } else { ToolCallCount::Many };
+    let tools = callable.into_iter().map(super::prompt::tool).collect();
+    Ok(Some(ToolCallGrammar { tools, choice, count }))
 }

@@ -76,7 +76,7 @@ fn turn(message: ChatMessage, i: usize) -> Result<Message, ApiError> {
     })
 }
 
-fn tool(Tool::Function { function }: Tool) -> EngineTool {
+pub(super) fn tool(Tool::Function { function }: Tool) -> EngineTool {
     EngineTool {
         name: function.name,
         description: function.description,

@@ -8,7 +8,7 @@ use llama_openai::{
 };
 
 use crate::{
-    answer::{self, Answer, Format, Generation, Head, Reporting, TokenReport, TokenText},
+    answer::{self, Answer, CallPiece, Format, Generation, Head, Reporting, TokenReport, TokenText},
     auth::Client,
     body::Json,
     convert,
@@ -54,10 +54,11 @@ impl Format for Chat {
     }
 
     fn piece(&self, head: Head, answer: Answer, is_first: bool) -> ChatChunk {
+        let has_content = !answer.text.is_empty() || (is_first && answer.calls.is_empty());
         let delta = AnswerDelta {
             role: is_first.then_some(Role::Assistant),
-            content: (is_first || !answer.text.is_empty()).then_some(answer.text),
-            tool_calls: None,
+            content: has_content.then_some(answer.text),
+            tool_calls: (!answer.calls.is_empty()).then(|| answer.calls.into_iter().map(call_delta).collect()),
         };
         let delta = ChatDelta {
             index: answer.index as u32,
@@ -80,13 +81,28 @@ fn chunk(head: Head, choices: Vec<ChatDelta>, usage: Option<Usage>) -> ChatChunk
 }
 
 fn choice(answer: Answer) -> ChatChoice {
+    let has_calls = !answer.calls.is_empty();
+    let content = (!has_calls || !answer.text.is_empty()).then_some(answer.text);
+    let tool_calls = has_calls.then(|| answer.calls.into_iter().filter_map(call).collect());
     ChatChoice {
         index: answer.index as u32,
-        message: AnswerMessage { role: Role::Assistant, content: Some(answer.text), tool_calls: None },
+        message: AnswerMessage { role: Role::Assistant, content, tool_calls },
         logprobs: answer.reports.map(logprobs),
         finish_reason: answer.finish_reason.unwrap_or(FinishReason::Stop),
         details: answer.details,
     }
+}
+
+fn call(call: CallPiece) -> Option<ToolCall> {
+    let (id, name) = call.start?;
+    Some(ToolCall { id, kind: "function".to_owned(), function: FunctionCall { name, arguments: call.arguments } })
+}
+
+fn call_delta(call: CallPiece) -> ToolCallDelta {
+    let (id, name) = call.start.unzip();
+    let kind = id.is_some().then(|| "function".to_owned());
+    let function = FunctionDelta { name, arguments: Some(call.arguments) };
+    ToolCallDelta { index: call.index as u32, id, kind, function: Some(function) }
 }
 
 fn logprobs(reports: Vec<TokenReport>) -> Logprobs {

@@ -6,6 +6,7 @@ mod contexts;
 mod embeddings;
 mod health;
 mod models;
+mod openapi;
 mod tokens;
 
 use axum::{
@@ -40,7 +41,8 @@ pub(crate) fn of<E: LlamaEngine + 'static>(app: App<E>) -> Router {
     let open = Router::new()
         .route("/health", get(health::ready))
         .route("/health/ready", get(health::ready))
-        .route("/health/live", get(health::live));
+        .route("/health/live", get(health::live))
+        .route("/openapi.json", get(openapi::document));
     let cors = cors(&app.config.cors_origins);
     asked
         .merge(open)
