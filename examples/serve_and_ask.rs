@@ -35,7 +35,8 @@ async fn main() -> anyhow::Result<()> {
         let _ = stopped.await;
     }));
     let messages = json!([{"role": "user", "content": args.question}]);
-    let body = json!({"messages": messages, "temperature": 0.2, "seed": 1, "max_tokens": 200, "stream": true});
+    let body =
+        json!({"messages": messages, "temperature": 0.2, "seed": 1, "max_tokens": 200, "stream": true});
     let response = reqwest::Client::new().post(&url).json(&body).send().await?.error_for_status()?;
     let (mut bytes, mut text) = (response.bytes_stream(), Vec::new());
     while let Some(piece) = bytes.next().await {

@@ -130,7 +130,9 @@ impl Settings {
     /// What is in force, one setting a line, as a file would have it; keys are not shown.
     pub(crate) fn shown(&self) -> String {
         let line = |(name, value): (&String, &Value)| match (name.as_str(), value) {
-            ("api_keys", Value::Array(keys)) => format!("api_keys = [{}]\n", vec!["\"...\""; keys.len()].join(", ")),
+            ("api_keys", Value::Array(keys)) => {
+                format!("api_keys = [{}]\n", vec!["\"...\""; keys.len()].join(", "))
+            }
             (_, Value::Null) => format!("# {name}: automatic\n"),
             (_, value) => format!("{name} = {value}\n"),
         };
@@ -182,7 +184,12 @@ fn command(defaults: &Map<String, Value>) -> Command {
             Value::Array(_) => "a list, with commas".to_owned(),
             default => format!("{default} unless given"),
         };
-        Arg::new(name.clone()).long(name.replace('_', "-")).value_name("VALUE").help(help).action(ArgAction::Set)
+        // clap wants names that live as long as the program.
+        Arg::new(&*name.clone().leak())
+            .long(&*name.replace('_', "-").leak())
+            .value_name("VALUE")
+            .help(help)
+            .action(ArgAction::Set)
     });
     Command::new("llama-server")
         .about("Serve a model over OpenAI's API")

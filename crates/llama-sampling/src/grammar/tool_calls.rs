@@ -49,11 +49,10 @@ pub(super) fn to_lark(rules: &ToolCallGrammar) -> Result<String, GrammarError> {
 
 /// A pattern of all texts but those that begin with `word`, which has no character that is special in a pattern's set.
 fn not_beginning_with(word: &str) -> String {
-    let longer = word.chars().rev().fold(String::new(), |rest, character| {
+    word.chars().rev().fold(String::new(), |rest, character| {
         let here = format!("[^{character}](?s:.*)");
         if rest.is_empty() { format!("(?:{here})?") } else { format!("(?:{here}|{character}{rest})?") }
-    });
-    longer
+    })
 }
 
 #[cfg(test)]

@@ -83,7 +83,8 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         let Some((index, event)) = self.events.next().await else { return Ok(None) };
         let event = event?;
         self.observer.event(&event);
-        let mut answer = Answer { index, characters_before: self.progress[index].characters, ..Answer::default() };
+        let mut answer =
+            Answer { index, characters_before: self.progress[index].characters, ..Answer::default() };
         match event {
             Event::Prompt(prompt) => answer.details.prompt_tokens = Some(prompt_tokens(prompt)),
             Event::Citation(citation) => answer.details.citations = Some(vec![wire_citation(citation)]),

@@ -8,7 +8,7 @@ mod generation;
 mod piece;
 mod respond;
 
-pub(crate) use generation::Generation;
 pub(crate) use calls::CallReader;
+pub(crate) use generation::Generation;
 pub(crate) use piece::{Answer, CallPiece, TokenReport, TokenText};
 pub(crate) use respond::{Format, Head, Reporting, respond};

@@ -1,6 +1,9 @@
 //! What answers have to look like.
 
-use llama_engine::{CitationGrammar, GenerateRequest, Grammar, RequiredCitations, ToolCallChoice, ToolCallCount, ToolCallGrammar};
+use llama_engine::{
+    CitationGrammar, GenerateRequest, Grammar, RequiredCitations, ToolCallChoice, ToolCallCount,
+    ToolCallGrammar,
+};
 use llama_openai::{ChatInput, GrammarField, NamedTool, ResponseFormat, Tool, ToolChoice, ToolMode};
 
 use crate::error::ApiError;
@@ -33,9 +36,13 @@ pub(crate) fn constrain(request: &mut GenerateRequest, input: &mut ChatInput) ->
         Some(ResponseFormat::JsonSchema { json_schema }) => Some(json_schema.schema.to_string()),
     };
     let format = format.map(|schema| ("response_format", Grammar::JsonSchema(schema)));
-    for (field, grammar) in format.into_iter().chain(calls.map(|calls| ("tools", Grammar::ToolCalls(calls)))) {
+    for (field, grammar) in format.into_iter().chain(calls.map(|calls| ("tools", Grammar::ToolCalls(calls))))
+    {
         if request.grammar.is_some() {
-            return Err(ApiError::invalid(field, "together with another field that says what the answer looks like"));
+            return Err(ApiError::invalid(
+                field,
+                "together with another field that says what the answer looks like",
+            ));
         }
         request.grammar = Some(grammar);
     }
@@ -52,11 +59,15 @@ fn calls(input: &ChatInput) -> Result<Option<ToolCallGrammar>, ApiError> {
             return Err(ApiError::invalid(&format!("tools[{i}].function.name"), reason));
         }
     }
-    let named = |name: &String| tools.iter().filter(|Tool::Function { function }| function.name == *name).cloned().collect();
+    let named = |name: &String| {
+        tools.iter().filter(|Tool::Function { function }| function.name == *name).cloned().collect()
+    };
     let (callable, choice): (Vec<Tool>, _) = match &input.tool_choice {
         Some(ToolChoice::Mode(ToolMode::None)) => return Ok(None),
         Some(ToolChoice::Mode(ToolMode::Required)) => (tools.to_vec(), ToolCallChoice::Required),
-        Some(ToolChoice::Named(NamedTool::Function { function })) => (named(&function.name), ToolCallChoice::Required),
+        Some(ToolChoice::Named(NamedTool::Function { function })) => {
+            (named(&function.name), ToolCallChoice::Required)
+        }
         None | Some(ToolChoice::Mode(ToolMode::Auto)) if tools.is_empty() => return Ok(None),
         None | Some(ToolChoice::Mode(ToolMode::Auto)) => (tools.to_vec(), ToolCallChoice::Auto),
     };

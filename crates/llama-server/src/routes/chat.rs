@@ -4,7 +4,7 @@ use axum::{Extension, extract::State, response::Response};
 use llama_engine::{LlamaEngine, Prompt};
 use llama_openai::{
     AnswerDelta, AnswerMessage, ChatChoice, ChatChunk, ChatDelta, ChatRequest, ChatResponse, FinishReason,
-    Logprobs, Role, TokenLogprob, TopLogprob, Usage,
+    FunctionCall, FunctionDelta, Logprobs, Role, TokenLogprob, ToolCall, ToolCallDelta, TopLogprob, Usage,
 };
 
 use crate::{
@@ -58,7 +58,8 @@ impl Format for Chat {
         let delta = AnswerDelta {
             role: is_first.then_some(Role::Assistant),
             content: has_content.then_some(answer.text),
-            tool_calls: (!answer.calls.is_empty()).then(|| answer.calls.into_iter().map(call_delta).collect()),
+            tool_calls: (!answer.calls.is_empty())
+                .then(|| answer.calls.into_iter().map(call_delta).collect()),
         };
         let delta = ChatDelta {
             index: answer.index as u32,
@@ -95,7 +96,11 @@ fn choice(answer: Answer) -> ChatChoice {
 
 fn call(call: CallPiece) -> Option<ToolCall> {
     let (id, name) = call.start?;
-    Some(ToolCall { id, kind: "function".to_owned(), function: FunctionCall { name, arguments: call.arguments } })
+    Some(ToolCall {
+        id,
+        kind: "function".to_owned(),
+        function: FunctionCall { name, arguments: call.arguments },
+    })
 }
 
 fn call_delta(call: CallPiece) -> ToolCallDelta {

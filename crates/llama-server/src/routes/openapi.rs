@@ -76,7 +76,11 @@ pub(crate) async fn document() -> Json<Value> {
 
 fn operation((_, path, summary, body, answer): &Route) -> Value {
     let content = |name: &str| {
-        let schema = if name.is_empty() { json!({}) } else { json!({ "$ref": format!("#/components/schemas/{name}") }) };
+        let schema = if name.is_empty() {
+            json!({})
+        } else {
+            json!({ "$ref": format!("#/components/schemas/{name}") })
+        };
         json!({ "application/json": { "schema": schema } })
     };
     let mut success = content(answer);
@@ -95,7 +99,8 @@ fn operation((_, path, summary, body, answer): &Route) -> Value {
         operation["requestBody"] = json!({ "required": true, "content": content(body) });
     }
     if path.contains("{id}") {
-        operation["parameters"] = json!([{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }]);
+        operation["parameters"] =
+            json!([{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }]);
     }
     operation
 }

@@ -3,7 +3,9 @@
 mod chat;
 mod completions;
 mod contexts;
+mod hostile;
 mod limits;
 mod others;
 mod refusals;
 mod support;
+mod tools;
