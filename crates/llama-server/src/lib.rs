@@ -38,3 +38,8 @@ mod state;
 pub use config::{ApiKey, Limits, ServerConfig};
 pub use routes::router;
 pub use server::Server;
+
+/// The README's code, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

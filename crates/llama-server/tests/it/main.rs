@@ -6,6 +6,7 @@ mod contexts;
 mod hostile;
 mod limits;
 mod others;
+mod panics;
 mod refusals;
 mod support;
 mod tools;

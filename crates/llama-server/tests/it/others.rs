@@ -54,3 +54,23 @@ fn models_tokens_and_health() {
         assert_eq!(server.get(path).json()["status"], "ok", "{path}");
     }
 }
+
+#[test]
+fn the_document_says_what_there_is() {
+    let server = Running::with(Limits::default());
+    let document = server.get("/openapi.json").json();
+    let paths = document["paths"].as_object().expect("paths");
+    assert_eq!(paths.len(), 13);
+    for (path, methods) in paths {
+        for method in methods.as_object().expect("methods").keys() {
+            let answer = server.ask(&method.to_uppercase(), &path.replace("{id}", "x"), &json!({}));
+            let is_routed = answer.status != 405 && !answer.body.contains("unknown_url");
+            assert!(is_routed, "{method} {path}: {answer:?}");
+        }
+    }
+    let text = document.to_string();
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    for name in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(schemas.contains_key(name), "{name} is nowhere");
+    }
+}

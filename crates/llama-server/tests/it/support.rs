@@ -62,11 +62,20 @@ impl Running {
     }
 
     pub(crate) fn start(config: ServerConfig, options: EngineOptions) -> Self {
+        Self::over(config, options, |engine| engine)
+    }
+
+    /// A server over what `wrap` makes of the engine.
+    pub(crate) fn over<E: LlamaEngine + 'static>(
+        config: ServerConfig,
+        options: EngineOptions,
+        wrap: impl FnOnce(CandleEngine) -> E,
+    ) -> Self {
         let runtime = Runtime::new().expect("threads");
         let engine =
             runtime.block_on(CandleEngine::load(bard(), options)).expect("bard is in the repository");
         let config = ServerConfig { address: ([127, 0, 0, 1], 0).into(), ..config };
-        let server = runtime.block_on(Server::bind(engine.clone(), config)).expect("a free port");
+        let server = runtime.block_on(Server::bind(wrap(engine.clone()), config)).expect("a free port");
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = runtime.spawn(server.run(async {
