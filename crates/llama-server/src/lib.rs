@@ -8,7 +8,7 @@
 //! use llama_runtime::{CandleEngine, EngineOptions};
 //! use llama_server::{Server, ServerConfig};
 //!
-//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let bard = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/bard");
 //! let engine = CandleEngine::load(bard, EngineOptions::default()).await?;
 //! let config = ServerConfig { address: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
