@@ -1,6 +1,6 @@
 //! The streams of one request, followed to their ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{
     StreamExt,
@@ -46,7 +46,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
     pub(crate) async fn start(
         app: &App<E>,
         client: Client,
-        (request, prompts, num_samples): (GenerateRequest, Vec<Prompt>, usize),
+        (mut request, prompts, num_samples): (GenerateRequest, Vec<Prompt>, usize),
     ) -> Result<Self, ApiError> {
         let observer = RequestObserver::begin("generate");
         for prompt in &prompts {
@@ -54,7 +54,11 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         }
         let num_answers = prompts.len() * num_samples;
         let may_call = matches!(request.grammar, Some(Grammar::ToolCalls(_)));
+        let arrived = Instant::now();
         let place = app.admission.enter(num_answers).await?;
+        // What was spent on waiting is spent.
+        let deadline = &mut request.urgency.deadline;
+        *deadline = deadline.map(|limit| limit.saturating_sub(arrived.elapsed()));
         let mut streams = Vec::new();
         for prompt in prompts {
             streams.extend(begin(app, GenerateRequest { prompt, ..request.clone() }, num_samples).await?);

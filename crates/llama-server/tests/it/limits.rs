@@ -80,6 +80,22 @@ fn who_comes_to_a_full_server_is_told_to_come_back() {
 }
 
 #[test]
+fn waiting_counts_towards_the_time_limit() {
+    let limits = Limits { max_running: 1, max_time: Duration::from_millis(1500), ..Limits::default() };
+    let server = Running::with(limits);
+    let mut first =
+        json!({"prompt": "HAMLET.\n", "n": 64, "max_tokens": server.context_len() - 16, "ignore_eos": true});
+    first["stream"] = true.into();
+    let mut connection = server.connect();
+    connection.write_all(request("POST", "/v1/completions", &first.to_string()).as_bytes()).expect("sent");
+    wait_for_work(&server);
+    let started = Instant::now();
+    let second = server.post("/v1/completions", &long(&server, false));
+    assert!(started.elapsed() < Duration::from_millis(2600), "{:?}", started.elapsed());
+    assert!(second.status == 503 || second.json()["choices"][0]["finish_reason"] == "length", "{second:?}");
+}
+
+#[test]
 fn a_full_engine_is_said_in_the_same_way() {
     let options = EngineOptions { max_waiting: 2, ..EngineOptions::default() };
     let server = Running::start(ServerConfig::default(), options);
