@@ -1,0 +1,148 @@
+//! What servers answer, as far as it is read: the standard's JSON, where every field may be missing.
+//!
+//! Lenient on purpose: servers leave fields out, say `null`, and add their own. What an answer cannot do without is
+//! demanded where it is used.
+
+use llama_engine::Usage;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A part of a streamed answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Chunk {
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) usage: Option<TokenCounts>,
+    pub(crate) error: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Choice {
+    /// After a text.
+    pub(crate) text: Option<String>,
+    /// In a conversation.
+    pub(crate) delta: Option<Delta>,
+    pub(crate) logprobs: Option<Logprobs>,
+    pub(crate) finish_reason: Option<String>,
+    /// Which text or token, on some servers.
+    pub(crate) stop_reason: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Delta {
+    pub(crate) content: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Logprobs {
+    pub(crate) content: Option<Vec<LogprobEntry>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LogprobEntry {
+    /// Not in the standard, but without it nobody knows which token it is.
+    pub(crate) id: Option<u32>,
+    pub(crate) logprob: f32,
+    pub(crate) top_logprobs: Vec<LogprobEntry>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TokenCounts {
+    pub(crate) prompt_tokens: usize,
+    pub(crate) completion_tokens: usize,
+    pub(crate) prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PromptDetails {
+    pub(crate) cached_tokens: Option<usize>,
+}
+
+impl From<TokenCounts> for Usage {
+    fn from(counts: TokenCounts) -> Self {
+        Self {
+            prompt_tokens: counts.prompt_tokens,
+            cached_tokens: counts.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
+            completion_tokens: counts.completion_tokens,
+            ..Self::default()
+        }
+    }
+}
+
+/// The models of a server.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ModelList {
+    pub(crate) data: Vec<ModelEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ModelEntry {
+    pub(crate) id: String,
+    /// vLLM's.
+    pub(crate) max_model_len: Option<usize>,
+    /// llama.cpp's.
+    pub(crate) meta: Option<ModelMeta>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ModelMeta {
+    pub(crate) n_vocab: Option<usize>,
+    pub(crate) n_ctx: Option<usize>,
+    pub(crate) n_ctx_train: Option<usize>,
+    pub(crate) n_embd: Option<usize>,
+}
+
+/// Many vectors.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EmbeddingList {
+    pub(crate) data: Vec<EmbeddingEntry>,
+    #[serde(default)]
+    pub(crate) usage: TokenCounts,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct EmbeddingEntry {
+    pub(crate) index: usize,
+    pub(crate) embedding: Vector,
+}
+
+/// A vector as numbers, or as base64 of little-endian f32.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Vector {
+    Numbers(Vec<f32>),
+    Base64(String),
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TokenList {
+    pub(crate) tokens: Vec<u32>,
+}
+
+/// The text of tokens: `content` on llama.cpp, `prompt` on vLLM.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TokenText {
+    #[serde(alias = "prompt", alias = "text")]
+    pub(crate) content: String,
+}
+
+/// What the standard says of an error, and what llama.cpp adds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ErrorDetails {
+    pub(crate) message: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) param: Option<String>,
+    /// A word, or the HTTP status once more.
+    pub(crate) code: Option<Value>,
+    pub(crate) n_prompt_tokens: Option<usize>,
+    pub(crate) n_ctx: Option<usize>,
+}
