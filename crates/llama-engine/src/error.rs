@@ -68,6 +68,10 @@ pub enum EngineError {
     /// The model failed while computing. The engine goes on serving others.
     #[error("the model failed")]
     Model(#[source] Box<dyn Error + Send + Sync>),
+    /// The engine is elsewhere, and the way there failed: no connection, a time-out, an answer that broke off. What has arrived of an
+    /// answer is its beginning; whether to ask again is for the caller to say.
+    #[error("the engine cannot be reached, or its answer did not come through")]
+    Connection(#[source] Box<dyn Error + Send + Sync>),
     /// The engine has stopped: it was shut down, or its worker died.
     #[error("the engine has stopped")]
     Stopped,

@@ -35,10 +35,13 @@ pub struct PromptToken {
     pub logprobs: Option<Vec<TokenLogprob>>,
 }
 
+/// The id of tokens whose server does not name it: the OpenAI API sends text alone. No vocabulary is so large.
+pub const UNKNOWN_TOKEN: u32 = u32::MAX;
+
 /// A generated token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenEvent {
-    /// Its id.
+    /// Its id; [`UNKNOWN_TOKEN`] from an engine over a network that is not told, which may also send several tokens as one.
     pub id: u32,
     /// The text that became certain with it: whole characters, and nothing that may belong to a stop text. Often
     /// empty, and not always of this token alone. The texts of all tokens make up the answer.

@@ -35,7 +35,7 @@ pub use engine::{EngineInfo, LlamaEngine, ModelKind};
 pub use error::EngineError;
 pub use event::{
     DraftPlace, Event, FinishReason, Finished, MAX_DRAFT_LEN, PromptEvent, PromptToken, SpeculationUsage,
-    Timings, TokenEvent, TokenLogprob, Usage,
+    Timings, TokenEvent, TokenLogprob, UNKNOWN_TOKEN, Usage,
 };
 pub use grammar::{
     Citation, CitationGrammar, Grammar, RequiredCitations, ToolCallChoice, ToolCallCount, ToolCallGrammar,

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -51,17 +51,18 @@ impl EventBody {
             decoder: SseDecoder::new(EVENT_LIMIT_BYTES),
             events: VecDeque::new(),
             idle: None,
-            end: deadline.map(|deadline: Instant| Box::pin(tokio::time::sleep_until(deadline.into()))),
+            end: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into()))),
         }
     }
 
     /// Where the answer comes from.
-    pub(crate) fn endpoint(&self) -> usize {
-        self.endpoint
-    }
-
     pub(crate) fn url(&self) -> String {
         self.transport.urls[self.endpoint].clone()
+    }
+
+    /// Hangs up.
+    pub(crate) fn close(&mut self) {
+        self.bytes = None;
     }
 
     /// An error of the stream itself, which is over then.
@@ -90,7 +91,7 @@ impl EventBody {
         let Some(mut bytes) = self.bytes.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            let next = async || std::future::poll_fn(|context| bytes.as_mut().poll_next(context)).await;
+            let mut next = async || std::future::poll_fn(|context| bytes.as_mut().poll_next(context)).await;
             let rest = async { while let Some(Ok(_)) = next().await {} };
             // A server that goes on talking is hung up on.
             let _ = tokio::time::timeout(LINGER, rest).await;

@@ -1,7 +1,8 @@
 //! Says where the servers are, and connects.
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    fmt,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,9 @@ use reqwest::{
 };
 
 use crate::{
-    ConnectError, Dialect, HealthPolicy, RemoteEngine, RetryPolicy, Timeouts, models, pool::EndpointPool,
+    ConnectError, Dialect, HealthPolicy, RemoteEngine, RetryPolicy, Timeouts,
+    models::{self, Wanted},
+    pool::EndpointPool,
     transport::Transport,
 };
 
@@ -20,13 +23,21 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct RemoteEngineBuilder {
     endpoints: Vec<String>,
-    api_key: Option<String>,
-    model: Option<String>,
-    dialect: Option<Dialect>,
-    info: Option<EngineInfo>,
+    api_key: Option<ApiKey>,
+    wanted: Wanted,
     timeouts: Timeouts,
     retry: RetryPolicy,
     health: HealthPolicy,
+}
+
+/// A secret: it is sent, and not shown.
+#[derive(Clone)]
+struct ApiKey(String);
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
 }
 
 impl RemoteEngineBuilder {
@@ -39,25 +50,25 @@ impl RemoteEngineBuilder {
 
     /// Sent to every endpoint as `Authorization: Bearer`.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some(key.into());
+        self.api_key = Some(ApiKey(key.into()));
         self
     }
 
     /// The model to ask for; the server's first one if absent.
     pub fn model(mut self, name: impl Into<String>) -> Self {
-        self.model = Some(name.into());
+        self.wanted.model = Some(name.into());
         self
     }
 
     /// What the server understands; if absent, it is what the server's list of models shows it to be.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
-        self.dialect = Some(dialect);
+        self.wanted.dialect = Some(dialect);
         self
     }
 
-    /// What the model is, for servers that do not say it. Where the server says it, the server is believed.
+    /// What the model is, for servers that do not say it. Goes before what they say, but for the name.
     pub fn info(mut self, info: EngineInfo) -> Self {
-        self.info = Some(info);
+        self.wanted.info = Some(info);
         self
     }
 
@@ -90,13 +101,13 @@ impl RemoteEngineBuilder {
         }
         let urls = self.endpoints.iter().map(|url| root(url)).collect::<Result<Vec<_>, _>>()?;
         let transport = Transport {
-            client: client(self.api_key.as_deref(), &self.timeouts)?,
+            client: client(self.api_key.as_ref(), &self.timeouts)?,
             pool: EndpointPool::new(urls.len(), self.health.clone()),
             urls,
             retry: self.retry,
             timeouts: self.timeouts,
         };
-        let model = models::find(&transport, self.model, self.dialect, self.info).await?;
+        let model = models::find(&transport, &self.wanted).await?;
         let transport = Arc::new(transport);
         runtime.spawn(keep_probing(Arc::downgrade(&transport), self.health.probe_interval));
         Ok(RemoteEngine::new(transport, model, runtime))
@@ -123,9 +134,9 @@ fn root(text: &str) -> Result<String, ConnectError> {
     Ok(text.strip_suffix("/v1").unwrap_or(text).to_owned())
 }
 
-fn client(api_key: Option<&str>, timeouts: &Timeouts) -> Result<Client, ConnectError> {
+fn client(api_key: Option<&ApiKey>, timeouts: &Timeouts) -> Result<Client, ConnectError> {
     let mut headers = HeaderMap::new();
-    if let Some(key) = api_key {
+    if let Some(ApiKey(key)) = api_key {
         let value = HeaderValue::from_str(&format!("Bearer {key}"));
         let mut value = value.map_err(|_| ConnectError::InvalidApiKey)?;
         value.set_sensitive(true);
@@ -150,7 +161,7 @@ fn client(api_key: Option<&str>, timeouts: &Timeouts) -> Result<Client, ConnectE
 
 /// Probes endpoints for as long as an engine uses them: those that are out when their time has come, all of them at
 /// each interval.
-async fn keep_probing(transport: std::sync::Weak<Transport>, interval: Option<Duration>) {
+async fn keep_probing(transport: Weak<Transport>, interval: Option<Duration>) {
     const TICK: Duration = Duration::from_millis(250);
     let mut last = Instant::now();
     loop {

@@ -43,6 +43,7 @@ pub(crate) struct ScriptedServer {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     num_hung_up: Arc<AtomicUsize>,
+    num_connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -60,13 +61,16 @@ impl ScriptedServer {
         let (asked, num_hung_up) = (Arc::default(), Arc::default());
         let state = (Arc::clone(&asked), Arc::clone(&num_hung_up));
         let plan: Arc<Plan> = Arc::new(plan);
+        let num_connections = Arc::new(AtomicUsize::new(0));
+        let counter = num_connections.clone();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::SeqCst);
                 connections.spawn(serve(connection, plan.clone(), state.clone()));
             }
         });
-        Self { url, asked, num_hung_up, task }
+        Self { url, asked, num_hung_up, num_connections, task }
     }
 
     /// Everything that was asked so far.
@@ -77,6 +81,18 @@ impl ScriptedServer {
     /// Requests for this path.
     pub(crate) fn num_asked(&self, path: &str) -> usize {
         self.asked().iter().filter(|asked| asked.line.ends_with(path)).count()
+    }
+
+    /// Connections that clients have opened.
+    pub(crate) fn num_connections(&self) -> usize {
+        self.num_connections.load(Ordering::SeqCst)
+    }
+
+    /// Closes everything, and frees the port.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        // It ends by being cancelled.
+        let _ = (&mut self.task).await;
     }
 
     /// Waits until so many clients have left before their answer was whole.

@@ -1,0 +1,5 @@
+//! The remote engine against servers of all kinds.
+
+mod faults;
+mod script;
+mod standard;
