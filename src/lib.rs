@@ -26,6 +26,8 @@ pub use llama_kv as kv;
 pub use llama_models as models;
 #[cfg(feature = "rag")]
 pub use llama_rag as rag;
+#[cfg(feature = "remote")]
+pub use llama_remote as remote;
 pub use llama_runtime as runtime;
 pub use llama_sampling as sampling;
 pub use llama_tokenizer as tokenizer;

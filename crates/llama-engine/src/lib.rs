@@ -41,7 +41,7 @@ pub use grammar::{
     Citation, CitationGrammar, Grammar, RequiredCitations, ToolCallChoice, ToolCallCount, ToolCallGrammar,
 };
 pub use penalties::{Dry, Penalties, TokenRules};
-pub use pinned::{ContextId, PinnedContext};
+pub use pinned::{ContextId, PinnedContext, unique_engine};
 pub use request::{
     EndOfText, GenerateRequest, KeepContext, Logprobs, Priority, Prompt, Speculation, Urgency,
 };

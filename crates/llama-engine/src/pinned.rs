@@ -1,12 +1,24 @@
 //! A handle on cached context.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use crate::EngineError;
 
 /// Names a pinned context within its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContextId(pub u64);
+
+/// For engines: a number that no other engine of this process has, see [`PinnedContext::new`].
+pub fn unique_engine() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Context that an engine keeps cached. Clones share it; dropping the last one lets it go. Generations may start from
 /// it any number of times, at the same time: that is branching.

@@ -183,14 +183,10 @@ impl StandardReading {
     }
 
     fn logprobs(&self, entry: LogprobEntry) -> Result<(u32, Vec<TokenLogprob>), EngineError> {
-        let read = |entry: &LogprobEntry| {
-            let unnamed = || crate::dialect::unsupported("log-probabilities from a server that names no ids");
-            Ok(TokenLogprob { id: entry.id.ok_or_else(unnamed)?, logprob: entry.logprob })
-        };
-        let own = read(&entry)?;
-        let alternatives = entry.top_logprobs.iter().take(self.num_alternatives).map(read);
-        let logprobs = std::iter::once(Ok(own)).chain(alternatives).collect::<Result<_, EngineError>>()?;
-        Ok((own.id, logprobs))
+        let unnamed = || crate::dialect::unsupported("log-probabilities from a server that names no ids");
+        let mut logprobs = entry.by_id().ok_or_else(unnamed)?;
+        logprobs.truncate(1 + self.num_alternatives);
+        Ok((logprobs[0].id, logprobs))
     }
 
     fn reason(&self, reason: &str, stop: Option<Value>) -> Result<FinishReason, EngineError> {

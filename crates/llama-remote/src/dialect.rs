@@ -115,3 +115,28 @@ fn check<R>(features: &[Feature<R>], request: &R) -> Result<(), EngineError> {
 fn is_chat(request: &GenerateRequest) -> bool {
     matches!(request.prompt, Prompt::Chat(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_lists_what_is_refused_and_nothing_else() {
+        let page = include_str!("dialects.md");
+        let first_cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let mut documented: Vec<&str> =
+            first_cells.flat_map(|cell| cell.trim_end_matches(" |").trim_end_matches('`').split("`, `")).collect();
+        let mut refused: Vec<&str> = Dialect::OpenAi.refused().collect();
+        documented.sort_unstable();
+        refused.sort_unstable();
+        assert_eq!(documented, refused);
+        assert_eq!(Dialect::LlamaRs.refused().count(), 0);
+    }
+
+    #[test]
+    fn usual_requests_are_not_refused() {
+        let request = GenerateRequest::new("x").with_max_tokens(1).with_stop(".").with_logprobs(1);
+        assert!(Dialect::OpenAi.check(&request).is_ok());
+        assert!(Dialect::OpenAi.check_embedding(&EmbedRequest::new(["x"])).is_ok());
+    }
+}

@@ -10,19 +10,24 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
+use tracing::debug;
 
 use crate::{
     ConnectError, Dialect, RemoteEngineBuilder, RemoteError,
     answer::{Answer, StandardReading},
     body::EventBody,
-    dialect,
+    details::DetailedReading,
+    dialect, extended,
     models::Model,
+    pins::Pins,
     reply::{TokenList, TokenText},
     standard,
-    transport::{Call, Effect, Transport},
+    transport::{Call, Effect, Reply, Transport},
     vectors,
 };
 
+/// The header in which our own server names an answer while it comes.
+const ANSWER_ID: &str = "x-answer-id";
 /// Most bytes of an answer in one piece: a batch of embeddings is the longest.
 const ANSWER_LIMIT_BYTES: usize = 256 << 20;
 
@@ -33,10 +38,11 @@ pub struct RemoteEngine {
     inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) transport: Arc<Transport>,
-    pub(crate) model: Model,
-    pub(crate) runtime: Handle,
+struct Inner {
+    transport: Arc<Transport>,
+    model: Model,
+    runtime: Handle,
+    pins: Arc<Pins>,
 }
 
 impl RemoteEngine {
@@ -54,7 +60,8 @@ impl RemoteEngine {
     }
 
     pub(crate) fn new(transport: Arc<Transport>, model: Model, runtime: Handle) -> Self {
-        Self { inner: Arc::new(Inner { transport, model, runtime }) }
+        let pins = Arc::new(Pins::new(transport.clone(), runtime.clone()));
+        Self { inner: Arc::new(Inner { transport, model, runtime, pins }) }
     }
 
     /// What the servers understand.
@@ -76,24 +83,41 @@ impl LlamaEngine for RemoteEngine {
 
     async fn generate(&self, request: GenerateRequest) -> Result<TokenStream, EngineError> {
         self.dialect().check(&request)?;
-        self.inner.generate_standard(&request).await
+        match self.dialect() {
+            Dialect::OpenAi => self.inner.generate_standard(&request).await,
+            Dialect::LlamaRs => self.inner.generate_extended(&request).await,
+        }
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, EngineError> {
         self.dialect().check_embedding(&request)?;
-        self.inner.embed_standard(request).await
+        match self.dialect() {
+            Dialect::OpenAi => self.inner.embed_standard(request).await,
+            Dialect::LlamaRs => self.inner.embed_extended(request).await,
+        }
     }
 
-    async fn pin(&self, _prompt: Prompt) -> Result<PinnedContext, EngineError> {
-        Err(dialect::unsupported("pin"))
+    async fn pin(&self, prompt: Prompt) -> Result<PinnedContext, EngineError> {
+        if self.dialect() == Dialect::OpenAi {
+            return Err(dialect::unsupported("pin"));
+        }
+        let body = extended::context(&prompt, &self.info().model)?;
+        let inner = self.inner.clone();
+        // On its own: a caller that stops waiting must not leave a context that nobody lets go.
+        let pinning = self.inner.runtime.spawn(async move { inner.pin(body).await });
+        pinning.await.unwrap_or(Err(EngineError::Stopped))
     }
 
     async fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-        // llama.cpp calls it content, vLLM prompt; neither minds the other's name.
-        let body = json!({
-            "model": self.info().model, "content": text, "prompt": text,
-            "add_special": false, "add_special_tokens": false, "parse_special": false,
-        });
+        let model = &self.info().model;
+        let body = match self.dialect() {
+            Dialect::LlamaRs => json!({"model": model, "text": text}),
+            // llama.cpp calls it content, vLLM prompt; neither minds the other's name.
+            Dialect::OpenAi => json!({
+                "model": model, "content": text, "prompt": text,
+                "add_special": false, "add_special_tokens": false, "parse_special": false,
+            }),
+        };
         let list: TokenList = self.inner.ask("/tokenize", &body).await?;
         Ok(list.tokens)
     }
@@ -120,9 +144,8 @@ impl fmt::Debug for RemoteEngine {
 impl Inner {
     async fn generate_standard(&self, request: &GenerateRequest) -> Result<TokenStream, EngineError> {
         let started = Instant::now();
-        let composed = standard::generation(request, &self.model.info.model)?;
-        let body = Value::Object(composed.body);
-        let reply = self.transport.send(&post(composed.path, &body, Effect::Some)).await?;
+        let (path, body) = standard::generation(request, &self.model.info.model)?;
+        let reply = self.transport.send(&post(path, body, Effect::Some)).await?;
         let body = EventBody::new(self.transport.clone(), reply);
         let reading = StandardReading::new(body.url(), request, started);
         let stop = reading.stopper();
@@ -134,31 +157,87 @@ impl Inner {
         let (mut all, mut usage) = (Vec::new(), Usage::default());
         for texts in request.texts.chunks(vectors::BATCH_LEN) {
             let body = vectors::request(texts, request.instruction.as_deref(), &self.model.info.model);
-            let (url, body) = self.ask_bytes("/v1/embeddings", &body).await?;
-            let (vectors, batch) = vectors::read(&body, texts.len())
+            let (url, body) = self.ask_bytes("/v1/embeddings", body).await?;
+            let batch = vectors::read(&body, texts.len())
                 .map_err(|reason| EngineError::from(RemoteError::Protocol { url, reason }))?;
-            all.extend(vectors);
-            usage.prompt_tokens += batch.prompt_tokens;
+            all.extend(batch.vectors);
+            usage.prompt_tokens += batch.usage.prompt_tokens;
         }
         vectors::shape(&mut all, dimensions);
         Ok(Embeddings { vectors: all, dimensions, cut_texts: Vec::new(), usage })
     }
 
+    async fn generate_extended(&self, request: &GenerateRequest) -> Result<TokenStream, EngineError> {
+        let context = request.context.as_ref().map(|context| self.pins.find(context)).transpose()?;
+        let (endpoint, context) = context.unzip();
+        let (path, body) = extended::generation(request, &self.model.info.model, context)?;
+        let call = post(path, body, Effect::Some);
+        let reply = match endpoint {
+            None => self.transport.send(&call).await?,
+            Some(endpoint) => self.transport.send_to(endpoint, &call).await?,
+        };
+        let (endpoint, stop) = (reply.endpoint, self.stopper(&reply));
+        let body = EventBody::new(self.transport.clone(), reply);
+        let reading = DetailedReading::new(body.url(), endpoint, self.pins.clone());
+        Ok(TokenStream::new(Answer::new(body, reading), stop))
+    }
+
+    /// Asks the server for an early end of an answer.
+    fn stopper(&self, reply: &Reply) -> impl FnOnce() + Send + 'static {
+        let (transport, runtime, endpoint) = (self.transport.clone(), self.runtime.clone(), reply.endpoint);
+        let id = reply.response.headers().get(ANSWER_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        move || {
+            let Some(id) = id else { return };
+            let call = post(&format!("/v1/answers/{id}/stop"), Vec::new(), Effect::None);
+            runtime.spawn(async move {
+                if let Err(error) = transport.send_to(endpoint, &call).await {
+                    // An answer that is over needs no stopping.
+                    debug!(?error, "an answer could not be stopped");
+                }
+            });
+        }
+    }
+
+    async fn embed_extended(&self, request: EmbedRequest) -> Result<Embeddings, EngineError> {
+        let dimensions = self.model.info.embedding.dimensions(request.dimensions)?;
+        let (mut all, mut cut_texts, mut usage) = (Vec::new(), Vec::new(), Usage::default());
+        for (i, texts) in request.texts.chunks(vectors::BATCH_LEN).enumerate() {
+            let body = extended::embedding(&request, texts, &self.model.info.model);
+            let (url, body) = self.ask_bytes("/v1/embeddings", body).await?;
+            let batch = vectors::read(&body, texts.len())
+                .map_err(|reason| EngineError::from(RemoteError::Protocol { url, reason }))?;
+            all.extend(batch.vectors);
+            cut_texts.extend(batch.cut_texts.iter().map(|text| i * vectors::BATCH_LEN + text));
+            usage.prompt_tokens += batch.usage.prompt_tokens;
+        }
+        Ok(Embeddings { vectors: all, dimensions, cut_texts, usage })
+    }
+
+    async fn pin(&self, body: Vec<u8>) -> Result<PinnedContext, EngineError> {
+        let reply = self.transport.send(&post("/v1/contexts", body, Effect::Some)).await?;
+        let endpoint = reply.endpoint;
+        let answer = self.transport.read(reply, ANSWER_LIMIT_BYTES).await?;
+        let context = serde_json::from_slice(&answer).map_err(|error| RemoteError::Protocol {
+            url: self.transport.urls[endpoint].clone(),
+            reason: format!("no context: {error}"),
+        })?;
+        Ok(self.pins.adopt(endpoint, context))
+    }
+
     /// Asks for something that changes nothing, and reads the answer.
     async fn ask<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, EngineError> {
-        let (url, answer) = self.ask_bytes(path, body).await?;
+        let (url, answer) = self.ask_bytes(path, body.to_string().into_bytes()).await?;
         serde_json::from_slice(&answer)
             .map_err(|error| RemoteError::Protocol { url, reason: format!("{path}: {error}") }.into())
     }
 
-    async fn ask_bytes(&self, path: &str, body: &Value) -> Result<(String, Vec<u8>), EngineError> {
+    async fn ask_bytes(&self, path: &str, body: Vec<u8>) -> Result<(String, Vec<u8>), EngineError> {
         let reply = self.transport.send(&post(path, body, Effect::None)).await?;
         let url = self.transport.urls[reply.endpoint].clone();
         Ok((url, self.transport.read(reply, ANSWER_LIMIT_BYTES).await?))
     }
 }
 
-pub(crate) fn post(path: &str, body: &Value, effect: Effect) -> Call {
-    let body = body.to_string().into_bytes().into();
-    Call { method: Method::POST, path: path.to_owned(), body: Some(body), effect }
+fn post(path: &str, body: Vec<u8>, effect: Effect) -> Call {
+    Call { method: Method::POST, path: path.to_owned(), body: Some(body.into()), effect }
 }

@@ -26,10 +26,13 @@
 mod answer;
 mod body;
 mod builder;
+mod details;
 mod dialect;
 mod engine;
 mod error;
+mod extended;
 mod models;
+mod pins;
 mod pool;
 mod refusal;
 mod reply;

@@ -1,6 +1,7 @@
 //! Which model the endpoints serve, and what they say of it.
 
 use llama_engine::{EmbeddingInfo, EngineInfo, ModelKind, Pooling};
+use llama_openai as wire;
 use reqwest::Method;
 
 use crate::{
@@ -75,7 +76,8 @@ fn choose(url: &str, list: ModelList, wanted: &Wanted) -> Result<Model, ConnectE
         let model = wanted.model.clone().unwrap_or_default();
         return Err(ConnectError::UnknownModel { url: url.to_owned(), model, available });
     };
-    let dialect = wanted.dialect.unwrap_or(Dialect::OpenAi);
+    let shown = if entry.engine.is_some() { Dialect::LlamaRs } else { Dialect::OpenAi };
+    let dialect = wanted.dialect.unwrap_or(shown);
     Ok(Model { dialect, info: described(entry, wanted.info.as_ref())? })
 }
 
@@ -83,6 +85,9 @@ fn choose(url: &str, list: ModelList, wanted: &Wanted) -> Result<Model, ConnectE
 fn described(entry: &ModelEntry, said: Option<&EngineInfo>) -> Result<EngineInfo, ConnectError> {
     if let Some(info) = said {
         return Ok(EngineInfo { model: entry.id.clone(), ..info.clone() });
+    }
+    if let (Some(details), Some(context_len)) = (&entry.engine, entry.max_model_len) {
+        return Ok(detailed(entry.id.clone(), context_len, details));
     }
     let none = Default::default();
     let meta = entry.meta.as_ref().unwrap_or(&none);
@@ -106,6 +111,32 @@ fn described(entry: &ModelEntry, said: Option<&EngineInfo>) -> Result<EngineInfo
         device: "remote".to_owned(),
         block_len: 1,
     })
+}
+
+/// What our own server says.
+fn detailed(model: String, context_len: usize, details: &wire::EngineDetails) -> EngineInfo {
+    let embedding = &details.embedding;
+    EngineInfo {
+        model,
+        context_len,
+        vocab_size: details.vocab_size as usize,
+        kind: if details.generates { ModelKind::Decoder } else { ModelKind::Encoder },
+        embedding: EmbeddingInfo {
+            len: embedding.len as usize,
+            max_tokens: embedding.max_tokens as usize,
+            pooling: match embedding.pooling {
+                wire::Pooling::Mean => Pooling::Mean,
+                wire::Pooling::Last => Pooling::Last,
+                wire::Pooling::First => Pooling::First,
+                wire::Pooling::WeightedMean => Pooling::WeightedMean,
+            },
+            query_prefix: embedding.query_prefix.clone(),
+            document_prefix: embedding.document_prefix.clone(),
+            trained_dimensions: embedding.trained_dimensions.iter().map(|len| *len as usize).collect(),
+        },
+        device: details.device.clone(),
+        block_len: details.block_len as usize,
+    }
 }
 
 fn check_same(url: &str, first: &Model, other: &Model) -> Result<(), ConnectError> {

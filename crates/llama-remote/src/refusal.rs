@@ -1,6 +1,7 @@
 //! What a server's error means to a caller: the error that an engine in this process would give, where that is known.
 
 use llama_engine::EngineError;
+use llama_openai as wire;
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -45,6 +46,9 @@ fn refused(refusal: &Refusal) -> EngineError {
     }
     let url = refusal.url.clone();
     let status = refusal.status;
+    if let Some(error) = details.details.as_ref().and_then(exact) {
+        return error;
+    }
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             RemoteError::Unauthorized { url, message }.into()
@@ -67,6 +71,9 @@ fn refused(refusal: &Refusal) -> EngineError {
 /// An error that comes in place of the next part of an answer.
 pub(crate) fn in_stream(url: String, error: &Value) -> EngineError {
     let details = details(error);
+    if let Some(error) = details.details.as_ref().and_then(exact) {
+        return error;
+    }
     let message = if details.message.is_empty() { error.to_string() } else { details.message };
     RemoteError::Status { url, status: StatusCode::OK.as_u16(), message }.into()
 }
@@ -78,6 +85,34 @@ pub(crate) fn details(body: &Value) -> ErrorDetails {
         Value::String(message) => ErrorDetails { message: message.clone(), ..ErrorDetails::default() },
         other => serde_json::from_value(other.clone()).unwrap_or_default(),
     }
+}
+
+/// The engine's own error, as our server tells it.
+fn exact(details: &wire::ErrorDetails) -> Option<EngineError> {
+    use wire::ErrorDetails as Wire;
+    Some(match details.clone() {
+        Wire::InvalidRequest { field, reason } => match self::field(&field) {
+            Some(field) => EngineError::InvalidRequest { field, reason },
+            None => EngineError::InvalidRequest { field: "request", reason: format!("{field}: {reason}") },
+        },
+        Wire::ContextTooLong { needed, context_len } => {
+            EngineError::ContextTooLong { needed: needed as usize, context_len: context_len as usize }
+        }
+        Wire::DoesNotFit { needed_blocks, available_blocks, total_blocks } => EngineError::DoesNotFit {
+            needed_blocks: needed_blocks as usize,
+            available_blocks: available_blocks as usize,
+            total_blocks: total_blocks as usize,
+        },
+        Wire::NoCandidate => EngineError::NoCandidate,
+        Wire::InvalidGrammar { reason, at } => EngineError::InvalidGrammar {
+            reason,
+            at: at.map(|[line, column]| (line as usize, column as usize)),
+        },
+        Wire::GrammarDeadEnd => EngineError::GrammarDeadEnd("at the server".into()),
+        Wire::Overloaded { limit } => EngineError::Overloaded { limit: limit as usize },
+        Wire::UnknownContext => EngineError::ForeignContext,
+        Wire::Unsupported { what } => EngineError::Unsupported { what },
+    })
 }
 
 fn invalid(details: &ErrorDetails, reason: String) -> EngineError {

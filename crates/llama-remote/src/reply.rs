@@ -3,7 +3,8 @@
 //! Lenient on purpose: servers leave fields out, say `null`, and add their own. What an answer cannot do without is
 //! demanded where it is used.
 
-use llama_engine::Usage;
+use llama_engine::{TokenLogprob, Usage};
+use llama_openai as wire;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,6 +28,12 @@ pub(crate) struct Choice {
     pub(crate) finish_reason: Option<String>,
     /// Which text or token, on some servers.
     pub(crate) stop_reason: Option<Value>,
+    /// These are our own server's, see [`wire::ChoiceDetails`].
+    pub(crate) token_ids: Option<Vec<u32>>,
+    pub(crate) citations: Option<Vec<wire::Citation>>,
+    pub(crate) prompt_tokens: Option<Vec<wire::PromptToken>>,
+    pub(crate) context: Option<wire::ContextAnswer>,
+    pub(crate) finish_details: Option<wire::FinishDetails>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +46,8 @@ pub(crate) struct Delta {
 #[serde(default)]
 pub(crate) struct Logprobs {
     pub(crate) content: Option<Vec<LogprobEntry>>,
+    /// Our own server's.
+    pub(crate) by_id: Option<Vec<Vec<wire::IdLogprob>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +57,14 @@ pub(crate) struct LogprobEntry {
     pub(crate) id: Option<u32>,
     pub(crate) logprob: f32,
     pub(crate) top_logprobs: Vec<LogprobEntry>,
+}
+
+impl LogprobEntry {
+    /// The token's own, then those of the alternatives; `None` if one of them is not named.
+    pub(crate) fn by_id(&self) -> Option<Vec<TokenLogprob>> {
+        let read = |entry: &Self| Some(TokenLogprob { id: entry.id?, logprob: entry.logprob });
+        std::iter::once(self).chain(&self.top_logprobs).map(read).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -88,6 +105,8 @@ pub(crate) struct ModelEntry {
     pub(crate) max_model_len: Option<usize>,
     /// llama.cpp's.
     pub(crate) meta: Option<ModelMeta>,
+    /// Our own server's.
+    pub(crate) engine: Option<wire::EngineDetails>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -105,20 +124,15 @@ pub(crate) struct EmbeddingList {
     pub(crate) data: Vec<EmbeddingEntry>,
     #[serde(default)]
     pub(crate) usage: TokenCounts,
+    /// Our own server's.
+    #[serde(default)]
+    pub(crate) cut_texts: Option<Vec<usize>>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct EmbeddingEntry {
     pub(crate) index: usize,
-    pub(crate) embedding: Vector,
-}
-
-/// A vector as numbers, or as base64 of little-endian f32.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Vector {
-    Numbers(Vec<f32>),
-    Base64(String),
+    pub(crate) embedding: wire::Vector,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,6 +157,8 @@ pub(crate) struct ErrorDetails {
     pub(crate) param: Option<String>,
     /// A word, or the HTTP status once more.
     pub(crate) code: Option<Value>,
+    /// Our own server's.
+    pub(crate) details: Option<wire::ErrorDetails>,
     pub(crate) n_prompt_tokens: Option<usize>,
     pub(crate) n_ctx: Option<usize>,
 }

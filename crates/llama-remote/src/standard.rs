@@ -5,14 +5,11 @@ use llama_engine::{
 };
 use serde_json::{Map, Value, json};
 
-/// A path, and what is sent there.
-pub(crate) struct Composed {
-    pub(crate) path: &'static str,
-    pub(crate) body: Map<String, Value>,
-}
-
-/// A generation, streamed.
-pub(crate) fn generation(request: &GenerateRequest, model: &str) -> Result<Composed, EngineError> {
+/// A generation, streamed: where it is asked, and what is sent there.
+pub(crate) fn generation(
+    request: &GenerateRequest,
+    model: &str,
+) -> Result<(&'static str, Vec<u8>), EngineError> {
     let mut body = Map::new();
     body.insert("model".to_owned(), model.into());
     body.insert("stream".to_owned(), true.into());
@@ -28,7 +25,7 @@ pub(crate) fn generation(request: &GenerateRequest, model: &str) -> Result<Compo
         body.insert("logit_bias".to_owned(), logit_bias(&request.rules.bias)?);
     }
     let path = prompt(request, &mut body)?;
-    Ok(Composed { path, body })
+    Ok((path, Value::Object(body).to_string().into_bytes()))
 }
 
 fn sampling(sampling: &Sampling, body: &mut Map<String, Value>) -> Result<(), EngineError> {
@@ -135,8 +132,8 @@ mod tests {
     use super::*;
 
     fn composed(request: &GenerateRequest) -> (String, Value) {
-        let composed = generation(request, "m").expect("a valid request");
-        (composed.path.to_owned(), Value::Object(composed.body))
+        let (path, body) = generation(request, "m").expect("a valid request");
+        (path.to_owned(), serde_json::from_slice(&body).expect("JSON"))
     }
 
     #[test]

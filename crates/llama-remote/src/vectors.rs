@@ -2,25 +2,34 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use llama_engine::{Dimensions, EmbedRequest, EmbeddingInfo, EngineError, Usage};
-use serde_json::{Value, json};
+use llama_openai::Vector;
+use serde_json::json;
 
-use crate::reply::{EmbeddingList, Vector};
+use crate::reply::EmbeddingList;
 
 /// Texts of one HTTP request.
 pub(crate) const BATCH_LEN: usize = 256;
 
+/// The embeddings of some of the texts.
+pub(crate) struct Batch {
+    pub(crate) vectors: Vec<Vec<f32>>,
+    pub(crate) usage: Usage,
+    /// Which of them were not read to their end.
+    pub(crate) cut_texts: Vec<usize>,
+}
+
 /// What is asked for some of the texts. Vectors come whole and are cut here: how a server cuts is its own business.
-pub(crate) fn request(texts: &[String], instruction: Option<&str>, model: &str) -> Value {
+pub(crate) fn request(texts: &[String], instruction: Option<&str>, model: &str) -> Vec<u8> {
     let texts: Vec<String> =
         texts.iter().map(|text| format!("{}{text}", instruction.unwrap_or_default())).collect();
-    json!({"model": model, "input": texts, "encoding_format": "base64"})
+    json!({"model": model, "input": texts, "encoding_format": "base64"}).to_string().into_bytes()
 }
 
 /// The vectors of one answer, in the order of the texts.
 ///
 /// # Errors
 /// What is wrong with the answer.
-pub(crate) fn read(body: &[u8], num_texts: usize) -> Result<(Vec<Vec<f32>>, Usage), String> {
+pub(crate) fn read(body: &[u8], num_texts: usize) -> Result<Batch, String> {
     let list: EmbeddingList =
         serde_json::from_slice(body).map_err(|error| format!("no list of embeddings: {error}"))?;
     let mut vectors = vec![Vec::new(); num_texts];
@@ -31,13 +40,13 @@ pub(crate) fn read(body: &[u8], num_texts: usize) -> Result<(Vec<Vec<f32>>, Usag
     }
     match vectors.iter().position(Vec::is_empty) {
         Some(missing) => Err(format!("no embedding {missing} of {num_texts}")),
-        None => Ok((vectors, list.usage.into())),
+        None => Ok(Batch { vectors, usage: list.usage.into(), cut_texts: list.cut_texts.unwrap_or_default() }),
     }
 }
 
 fn numbers(vector: Vector) -> Result<Vec<f32>, String> {
     let text = match vector {
-        Vector::Numbers(numbers) => return Ok(numbers),
+        Vector::Float(numbers) => return Ok(numbers),
         Vector::Base64(text) => text,
     };
     let bytes = BASE64_STANDARD.decode(text).map_err(|error| format!("an embedding is no base64: {error}"))?;
@@ -78,7 +87,7 @@ mod tests {
         let packed = BASE64_STANDARD.encode([3.0f32, 4.0].map(f32::to_le_bytes).concat());
         let body = json!({"data": [{"index": 1, "embedding": packed}, {"index": 0, "embedding": [0.5, 1]}],
             "usage": {"prompt_tokens": 7}});
-        let (mut vectors, usage) = read(body.to_string().as_bytes(), 2).unwrap();
+        let Batch { mut vectors, usage, .. } = read(body.to_string().as_bytes(), 2).unwrap();
         assert_eq!(vectors, [[0.5, 1.0], [3.0, 4.0]]);
         assert_eq!(usage.prompt_tokens, 7);
         shape(&mut vectors[1..], Dimensions::Trained(2));
@@ -89,8 +98,8 @@ mod tests {
 
     #[test]
     fn answers_that_lack_something_are_refused() {
-        let check = |body: Value, expected: &str| {
-            let error = read(body.to_string().as_bytes(), 2).unwrap_err();
+        let check = |body: serde_json::Value, expected: &str| {
+            let Err(error) = read(body.to_string().as_bytes(), 2) else { panic!("{body} was read") };
             assert!(error.contains(expected), "{error}");
         };
         check(json!({"data": [{"index": 0, "embedding": [1]}]}), "no embedding 1 of 2");

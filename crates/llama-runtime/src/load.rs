@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::AtomicUsize,
         mpsc::{self, Sender},
     },
     thread,
@@ -130,7 +130,7 @@ fn open(
     on_stage(LoadStage::Cache);
     let (context_len, mut cache) = allocate(&decoder, &*backend, options)?;
     let config = decoder.config();
-    let (engine, num_waiting) = (next_engine(), Arc::new(AtomicUsize::new(0)));
+    let (engine, num_waiting) = (llama_engine::unique_engine(), Arc::new(AtomicUsize::new(0)));
     let loaded = Loaded {
         info: describe(path, config, context_len, (&*backend, options)),
         end_tokens: config.special_tokens.eos_token_ids.clone(),
@@ -221,9 +221,4 @@ fn describe(
         device: backend.name(),
         block_len: options.block_len,
     }
-}
-
-fn next_engine() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }

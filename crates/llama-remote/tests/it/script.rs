@@ -23,7 +23,7 @@ pub(crate) enum Step {
     Wait(Duration),
     /// Says nothing more, and waits until the client is gone.
     Hang,
-    /// Closes the connection with a reset.
+    /// Closes the connection with a reset, once the client has had time to read what came before.
     Reset,
 }
 
@@ -137,6 +137,7 @@ async fn serve(mut connection: TcpStream, plan: Arc<Plan>, (all, num_hung_up): S
                     return;
                 }
                 Step::Reset => {
+                    tokio::time::sleep(Duration::from_millis(30)).await;
                     let _ = connection.set_zero_linger();
                     return;
                 }
