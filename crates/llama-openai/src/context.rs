@@ -54,6 +54,18 @@ pub struct ContextList {
     pub data: Vec<ContextAnswer>,
 }
 
+/// An answer that ends early: it was asked to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AnswerStopped {
+    /// Its id, as the header `x-answer-id` of its stream said.
+    pub id: String,
+    /// `answer.stopped`.
+    pub object: String,
+    /// True.
+    pub stopped: bool,
+}
+
 /// A context that is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

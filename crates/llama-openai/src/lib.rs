@@ -35,7 +35,7 @@ pub use chat::{
     ChatResponse, Content, ContentPart, Role,
 };
 pub use completion::{CompletionChoice, CompletionInput, CompletionRequest, CompletionResponse, Input};
-pub use context::{ContextDeleted, ContextInput, ContextList, ContextRequest};
+pub use context::{AnswerStopped, ContextDeleted, ContextInput, ContextList, ContextRequest};
 pub use embedding::{
     Embedding, EmbeddingExtensions, EmbeddingInput, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage,
     EncodingFormat, InputType, Pooling, Vector,

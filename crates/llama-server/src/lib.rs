@@ -26,6 +26,7 @@ mod routes;
 
 mod admission;
 mod answer;
+mod answers;
 mod auth;
 mod body;
 mod contexts;

@@ -10,7 +10,7 @@ use std::{
 
 use llama_engine::LlamaEngine;
 
-use crate::{ServerConfig, admission::Admission, contexts::Contexts};
+use crate::{ServerConfig, admission::Admission, answers::Answers, contexts::Contexts};
 
 /// The engine, and everything that is counted across requests. Clones are the same.
 pub(crate) struct App<E> {
@@ -22,6 +22,7 @@ pub(crate) struct Shared<E> {
     pub(crate) config: ServerConfig,
     pub(crate) admission: Admission,
     pub(crate) contexts: Contexts,
+    pub(crate) answers: Answers,
     /// When the server was made, in seconds since 1970.
     pub(crate) created: u64,
     is_stopping: AtomicBool,
@@ -32,7 +33,8 @@ impl<E: LlamaEngine> App<E> {
         let admission = Admission::new(&config.limits);
         let contexts = Contexts::new(config.limits.max_contexts);
         let is_stopping = AtomicBool::new(false);
-        let shared = Shared { engine, config, admission, contexts, created: now(), is_stopping };
+        let answers = Answers::default();
+        let shared = Shared { engine, config, admission, contexts, answers, created: now(), is_stopping };
         Self { shared: Arc::new(shared) }
     }
 

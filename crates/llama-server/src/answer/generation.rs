@@ -1,10 +1,15 @@
 //! The streams of one request, followed to their ends.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
 
 use futures_util::{
-    StreamExt,
-    stream::{BoxStream, SelectAll, select_all},
+    Stream, StreamExt,
+    stream::{SelectAll, select_all},
 };
 use llama_engine::{
     EngineError, Event, FinishReason, Finished, GenerateRequest, Grammar, LlamaEngine, Prompt, PromptEvent,
@@ -14,7 +19,10 @@ use llama_openai::{
     Citation, FinishCause, FinishDetails, FinishReason as WireReason, IdLogprob, PromptToken,
     PromptTokensDetails, Usage,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{
+    select,
+    sync::{Notify, OwnedSemaphorePermit},
+};
 
 use super::{Answer, CallReader, TokenReport, TokenText};
 use crate::{auth::Client, convert, error::ApiError, metrics::RequestObserver, state::App};
@@ -22,8 +30,10 @@ use crate::{auth::Client, convert, error::ApiError, metrics::RequestObserver, st
 /// All answers to one request, as they come. Dropping it cancels them.
 pub(crate) struct Generation<E> {
     pub(crate) app: App<E>,
-    client: Client,
-    events: SelectAll<BoxStream<'static, (usize, Result<Event, EngineError>)>>,
+    pub(crate) client: Client,
+    events: SelectAll<Followed>,
+    /// Ends all answers early when notified.
+    pub(crate) stop: Arc<Notify>,
     /// By answer.
     progress: Vec<Progress>,
     usage: EngineUsage,
@@ -63,12 +73,12 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         for prompt in prompts {
             streams.extend(begin(app, GenerateRequest { prompt, ..request.clone() }, num_samples).await?);
         }
-        let events =
-            streams.into_iter().enumerate().map(|(i, stream)| stream.map(move |event| (i, event)).boxed());
+        let events = streams.into_iter().enumerate().map(|(index, stream)| Followed { index, stream });
         Ok(Self {
             app: app.clone(),
             client,
             events: select_all(events),
+            stop: Arc::default(),
             progress: (0..num_answers).map(|_| Progress::new(may_call)).collect(),
             usage: EngineUsage::default(),
             num_samples,
@@ -84,7 +94,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
 
     /// What is new of one of the answers; `None` once all have ended.
     pub(crate) async fn next(&mut self) -> Result<Option<Answer>, ApiError> {
-        let Some((index, event)) = self.events.next().await else { return Ok(None) };
+        let Some((index, event)) = self.next_event().await else { return Ok(None) };
         let event = event?;
         self.observer.event(&event);
         let mut answer =
@@ -97,6 +107,16 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         }
         self.progress[index].read(&mut answer);
         Ok(Some(answer))
+    }
+
+    async fn next_event(&mut self) -> Option<(usize, Result<Event, EngineError>)> {
+        loop {
+            select! {
+                // What is asked for once is done once: a second stop changes nothing.
+                () = self.stop.notified() => self.events.iter_mut().for_each(|followed| followed.stream.stop()),
+                event = self.events.next() => return event,
+            }
+        }
     }
 
     /// Tokens of all answers. A prompt counts once, however many answers it has.
@@ -155,6 +175,21 @@ impl Progress {
             }
         }
         self.characters += answer.text.chars().count() as u64;
+    }
+}
+
+/// The stream of one of the answers.
+struct Followed {
+    index: usize,
+    stream: TokenStream,
+}
+
+impl Stream for Followed {
+    type Item = (usize, Result<Event, EngineError>);
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let event = ready!(self.stream.poll_next_unpin(context));
+        Poll::Ready(event.map(|event| (self.index, event)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::{
     Json,
     body::{Body, Bytes},
-    http::header,
+    http::{HeaderName, header},
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
@@ -14,7 +14,10 @@ use llama_openai::{Extensions, GenerationOptions, Usage};
 use serde::Serialize;
 
 use super::{Answer, Generation};
-use crate::{error::ApiError, state};
+use crate::{answers::Stoppable, error::ApiError, state};
+
+/// Names a streamed answer before its first piece, so that it can be stopped (`/v1/answers/{id}/stop`).
+const ANSWER_ID: HeaderName = HeaderName::from_static("x-answer-id");
 
 /// What is reported of an answer besides its text.
 #[derive(Clone, Copy)]
@@ -98,7 +101,11 @@ pub(crate) async fn respond<E: LlamaEngine + 'static, F: Format>(
     };
     if reporting.is_streamed {
         let has_begun = vec![false; generation.num_answers()];
-        Ok(events(Pieces { generation, reporting, format, head, has_begun, stage: Stage::Answers }))
+        let (answers, stop) = (&generation.app.answers, generation.stop.clone());
+        let stoppable = answers.register(&head.id, generation.client, stop);
+        let pieces =
+            Pieces { generation, reporting, format, head, has_begun, stage: Stage::Answers, _stoppable: stoppable };
+        Ok(events(pieces))
     } else {
         whole(generation, reporting, (format, head)).await
     }
@@ -127,6 +134,7 @@ struct Pieces<E, F> {
     /// By answer.
     has_begun: Vec<bool>,
     stage: Stage,
+    _stoppable: Stoppable,
 }
 
 enum Stage {
@@ -137,11 +145,16 @@ enum Stage {
 
 /// The pieces as server-sent events. Nothing is made before the connection takes it, and a client that leaves drops it all.
 fn events<E: LlamaEngine + 'static, F: Format>(pieces: Pieces<E, F>) -> Response {
+    let id = pieces.head.id.clone();
     let events = stream::unfold(pieces, async |mut pieces| {
         let event = pieces.next().await?;
         Some((Ok::<_, Infallible>(event), pieces))
     });
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream".to_owned()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (ANSWER_ID, id),
+    ];
     (headers, Body::from_stream(events)).into_response()
 }
 

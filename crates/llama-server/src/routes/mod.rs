@@ -1,5 +1,6 @@
 //! What is served: one file for each resource, one line for each in [`of`].
 
+mod answers;
 mod chat;
 mod completions;
 mod contexts;
@@ -33,6 +34,7 @@ pub(crate) fn of<E: LlamaEngine + 'static>(app: App<E>) -> Router {
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
+        .route("/v1/answers/{id}/stop", post(answers::stop))
         .route("/v1/contexts", post(contexts::pin).get(contexts::list))
         .route("/v1/contexts/{id}", delete(contexts::delete))
         .route("/tokenize", post(tokens::tokenize))
