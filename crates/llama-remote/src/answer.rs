@@ -165,7 +165,10 @@ impl StandardReading {
         if has_entries {
             for entry in entries {
                 let (id, logprobs) = self.logprobs(entry)?;
-                self.token(TokenEvent { id, text: std::mem::take(&mut text), logprobs: Some(logprobs) }, events);
+                self.token(
+                    TokenEvent { id, text: std::mem::take(&mut text), logprobs: Some(logprobs) },
+                    events,
+                );
             }
         } else if !text.is_empty() {
             self.token(TokenEvent { id: UNKNOWN_TOKEN, text, logprobs: None }, events);

@@ -1,14 +1,10 @@
 //! Reads the answers of our own server: the standard's chunks with the extension's details, which have all that an engine says.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use llama_engine::{
-    Citation, DraftPlace, EngineError, Event, FinishReason, Finished, MAX_DRAFT_LEN, PinnedContext, PromptEvent,
-    PromptToken, SpeculationUsage, Timings, TokenEvent, TokenLogprob, Usage,
+    Citation, DraftPlace, EngineError, Event, FinishReason, Finished, MAX_DRAFT_LEN, PinnedContext,
+    PromptEvent, PromptToken, SpeculationUsage, Timings, TokenEvent, TokenLogprob, Usage,
 };
 use llama_openai as wire;
 
@@ -77,10 +73,16 @@ impl DetailedReading {
     }
 
     /// The log-probabilities of each of so many tokens, or none.
-    fn logprobs(&self, found: Option<Logprobs>, num_tokens: usize) -> Result<Vec<Vec<TokenLogprob>>, EngineError> {
+    fn logprobs(
+        &self,
+        found: Option<Logprobs>,
+        num_tokens: usize,
+    ) -> Result<Vec<Vec<TokenLogprob>>, EngineError> {
         let Some(found) = found else { return Ok(Vec::new()) };
         let rows: Option<Vec<Vec<TokenLogprob>>> = match (found.by_id, found.content) {
-            (Some(rows), _) => Some(rows.into_iter().map(|row| row.into_iter().map(logprob).collect()).collect()),
+            (Some(rows), _) => {
+                Some(rows.into_iter().map(|row| row.into_iter().map(logprob).collect()).collect())
+            }
             (None, Some(entries)) => entries.iter().map(|entry| entry.by_id()).collect(),
             (None, None) => None,
         };

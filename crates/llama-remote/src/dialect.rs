@@ -52,15 +52,15 @@ const NOT_IN_GENERATIONS: &[Feature<GenerateRequest>] = &[
     ("context", |request| request.context.is_some()),
     ("keep", |request| request.keep != KeepContext::No),
     ("end (end-of-text ignored)", |request| request.end != EndOfText::Stops),
-    ("max_tokens absent after a text or tokens", |request| {
-        request.max_tokens.is_none() && !is_chat(request)
-    }),
-    ("prompt.tools (called in the answer's text)", |request| {
-        matches!(&request.prompt, Prompt::Chat(chat) if !chat.tools.is_empty())
-    }),
-    ("prompt.variables", |request| {
-        matches!(&request.prompt, Prompt::Chat(chat) if !chat.variables.is_empty())
-    }),
+    ("max_tokens absent after a text or tokens", |request| request.max_tokens.is_none() && !is_chat(request)),
+    (
+        "prompt.tools (called in the answer's text)",
+        |request| matches!(&request.prompt, Prompt::Chat(chat) if !chat.tools.is_empty()),
+    ),
+    (
+        "prompt.variables",
+        |request| matches!(&request.prompt, Prompt::Chat(chat) if !chat.variables.is_empty()),
+    ),
     ("grammar other than a JSON schema", |request| {
         !matches!(request.grammar, None | Some(Grammar::JsonSchema(_)))
     }),
@@ -124,8 +124,9 @@ mod tests {
     fn the_page_lists_what_is_refused_and_nothing_else() {
         let page = include_str!("dialects.md");
         let first_cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
-        let mut documented: Vec<&str> =
-            first_cells.flat_map(|cell| cell.trim_end_matches(" |").trim_end_matches('`').split("`, `")).collect();
+        let mut documented: Vec<&str> = first_cells
+            .flat_map(|cell| cell.trim_end_matches(" |").trim_end_matches('`').split("`, `"))
+            .collect();
         let mut refused: Vec<&str> = Dialect::OpenAi.refused().collect();
         documented.sort_unstable();
         refused.sort_unstable();

@@ -137,7 +137,10 @@ impl LlamaEngine for RemoteEngine {
 
 impl fmt::Debug for RemoteEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteEngine").field("endpoints", &self.endpoints()).field("info", self.info()).finish()
+        f.debug_struct("RemoteEngine")
+            .field("endpoints", &self.endpoints())
+            .field("info", self.info())
+            .finish()
     }
 }
 

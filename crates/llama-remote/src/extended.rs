@@ -157,10 +157,9 @@ fn samplers(sampling: &Sampling) -> wire::SamplerExtensions {
         min_p: sampling.min_p,
         typical_p: sampling.typical_p,
         top_n_sigma: sampling.top_n_sigma,
-        dynamic_temperature: sampling.dynamic_temperature.map(|dynamic| wire::DynamicTemperature {
-            range: dynamic.range,
-            exponent: dynamic.exponent,
-        }),
+        dynamic_temperature: sampling
+            .dynamic_temperature
+            .map(|dynamic| wire::DynamicTemperature { range: dynamic.range, exponent: dynamic.exponent }),
         repetition_penalty: (penalties.repetition != 1.0).then_some(penalties.repetition),
         penalty_last_n: penalties.last_n.map(|len| len as u64),
         dry: penalties.dry.as_ref().map(|dry| wire::Dry {
@@ -287,9 +286,7 @@ fn tools(conversation: &Conversation) -> Result<Option<Vec<wire::Tool>>, EngineE
     let tools = conversation.tools.iter().map(|tool| {
         let parameters = tool.parameters.as_deref().map(|text| parsed(&tool.name, text)).transpose()?;
         let (name, description) = (tool.name.clone(), tool.description.clone());
-        Ok(wire::Tool::Function {
-            function: wire::Function { name, description, parameters, strict: None },
-        })
+        Ok(wire::Tool::Function { function: wire::Function { name, description, parameters, strict: None } })
     });
     let tools: Vec<wire::Tool> = tools.collect::<Result<_, EngineError>>()?;
     Ok((!tools.is_empty()).then_some(tools))

@@ -216,7 +216,11 @@ mod tests {
         pool.failed(0, Failure::Unreachable, later);
         assert_eq!(picks(&pool, later + 100 * MS, 2), [0, 1], "outages are counted from the last success");
         pool.abandoned(0);
-        assert_eq!(picks(&pool, later + 100 * MS, 2), [0, 1], "a try that was given up leaves room for another");
+        assert_eq!(
+            picks(&pool, later + 100 * MS, 2),
+            [0, 1],
+            "a try that was given up leaves room for another"
+        );
     }
 
     #[test]
@@ -242,7 +246,11 @@ mod tests {
             assert_eq!(pool.pick(now, &[0, 1, 2]), None);
             pool.failed(idx, Failure::Unreachable, now + MS * i as u32);
             if i < 2 {
-                assert_eq!(pool.pick(now + 3 * MS, &[0]), (i == 0).then_some(2), "0 is in, and has been tried");
+                assert_eq!(
+                    pool.pick(now + 3 * MS, &[0]),
+                    (i == 0).then_some(2),
+                    "0 is in, and has been tried"
+                );
             }
         }
         assert_eq!(pool.pick(now + 3 * MS, &[]), Some(1));

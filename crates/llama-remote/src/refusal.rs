@@ -50,9 +50,7 @@ fn refused(refusal: &Refusal) -> EngineError {
         return error;
     }
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            RemoteError::Unauthorized { url, message }.into()
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RemoteError::Unauthorized { url, message }.into(),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             RemoteError::Busy { url, message, retry_after: refusal.retry_after }.into()
         }

@@ -85,7 +85,10 @@ impl From<TokenCounts> for Usage {
     fn from(counts: TokenCounts) -> Self {
         Self {
             prompt_tokens: counts.prompt_tokens,
-            cached_tokens: counts.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
+            cached_tokens: counts
+                .prompt_tokens_details
+                .and_then(|details| details.cached_tokens)
+                .unwrap_or(0),
             completion_tokens: counts.completion_tokens,
             ..Self::default()
         }

@@ -22,11 +22,7 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     /// Four rounds, with pauses of 0.1, 0.2 and 0.4 seconds, and up to 10 where the server says so.
     fn default() -> Self {
-        Self {
-            max_rounds: 4,
-            first_pause: Duration::from_millis(100),
-            max_pause: Duration::from_secs(10),
-        }
+        Self { max_rounds: 4, first_pause: Duration::from_millis(100), max_pause: Duration::from_secs(10) }
     }
 }
 
@@ -38,12 +34,7 @@ impl RetryPolicy {
 
     /// The pause after round `round`, counted from 1; `None` if that was the last. `spread`, from 0 to 1, takes up to half of
     /// the pause away, so that clients that failed together do not come back together. What the server asks for is kept.
-    pub(crate) fn pause(
-        &self,
-        round: usize,
-        retry_after: Option<Duration>,
-        spread: f64,
-    ) -> Option<Duration> {
+    pub(crate) fn pause(&self, round: usize, retry_after: Option<Duration>, spread: f64) -> Option<Duration> {
         if round >= self.max_rounds {
             return None;
         }

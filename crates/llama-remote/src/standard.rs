@@ -1,8 +1,6 @@
 //! Requests in the standard's words. What the standard has no words for has been refused before ([`crate::Dialect`]).
 
-use llama_engine::{
-    Conversation, EngineError, GenerateRequest, Grammar, Message, Prompt, Role, Sampling,
-};
+use llama_engine::{Conversation, EngineError, GenerateRequest, Grammar, Message, Prompt, Role, Sampling};
 use serde_json::{Map, Value, json};
 
 /// A generation, streamed: where it is asked, and what is sent there.
@@ -108,7 +106,10 @@ fn message(message: &Message) -> Value {
     let mut turn = Map::new();
     turn.insert("role".to_owned(), message.role.as_str().into());
     let says_nothing = message.content.is_empty() && !message.tool_calls.is_empty();
-    turn.insert("content".to_owned(), if says_nothing { Value::Null } else { message.content.as_str().into() });
+    turn.insert(
+        "content".to_owned(),
+        if says_nothing { Value::Null } else { message.content.as_str().into() },
+    );
     if let Some(name) = &message.name {
         turn.insert("name".to_owned(), name.as_str().into());
     }
@@ -145,7 +146,8 @@ mod tests {
             penalties: Penalties { frequency: 0.5, ..Penalties::default() },
             ..Sampling::default()
         };
-        let mut request = GenerateRequest::new("To be").with_max_tokens(3).with_stop("x").with_sampling(sampling);
+        let mut request =
+            GenerateRequest::new("To be").with_max_tokens(3).with_stop("x").with_sampling(sampling);
         request.rules.bias = vec![(7, -100.0)];
         let (path, body) = composed(&request.with_logprobs(0));
         let expected = json!({

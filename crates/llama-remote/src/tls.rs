@@ -10,7 +10,8 @@ use crate::ConnectError;
 pub(crate) fn config() -> Result<ClientConfig, ConnectError> {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder =
-        builder.with_safe_default_protocol_versions().map_err(|error| ConnectError::Client(Box::new(error)))?;
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectError::Client(Box::new(error)))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -204,7 +204,9 @@ impl Transport {
         let answer = tokio::time::timeout(self.timeouts.first_byte, request.send()).await;
         let response = match answer {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(CallError::Failed(trial.failed(self.sending_failed(endpoint, error)))),
+            Ok(Err(error)) => {
+                return Err(CallError::Failed(trial.failed(self.sending_failed(endpoint, error))));
+            }
             Err(_) => {
                 return Err(CallError::Failed(trial.failed(self.timed_out(endpoint, WaitedFor::FirstByte))));
             }
@@ -214,7 +216,11 @@ impl Transport {
             return Ok(Reply { endpoint, response, deadline });
         }
         let refusal = self.refusal(endpoint, response).await;
-        if refusal.status.is_server_error() { trial.is_faulty() } else { trial.succeeded() }
+        if refusal.status.is_server_error() {
+            trial.is_faulty()
+        } else {
+            trial.succeeded()
+        }
         Err(CallError::Refused(refusal))
     }
 

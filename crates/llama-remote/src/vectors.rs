@@ -40,7 +40,9 @@ pub(crate) fn read(body: &[u8], num_texts: usize) -> Result<Batch, String> {
     }
     match vectors.iter().position(Vec::is_empty) {
         Some(missing) => Err(format!("no embedding {missing} of {num_texts}")),
-        None => Ok(Batch { vectors, usage: list.usage.into(), cut_texts: list.cut_texts.unwrap_or_default() }),
+        None => {
+            Ok(Batch { vectors, usage: list.usage.into(), cut_texts: list.cut_texts.unwrap_or_default() })
+        }
     }
 }
 
@@ -49,7 +51,8 @@ fn numbers(vector: Vector) -> Result<Vec<f32>, String> {
         Vector::Float(numbers) => return Ok(numbers),
         Vector::Base64(text) => text,
     };
-    let bytes = BASE64_STANDARD.decode(text).map_err(|error| format!("an embedding is no base64: {error}"))?;
+    let bytes =
+        BASE64_STANDARD.decode(text).map_err(|error| format!("an embedding is no base64: {error}"))?;
     let (numbers, rest) = bytes.as_chunks();
     if !rest.is_empty() {
         return Err(format!("an embedding of {} bytes is no list of f32", bytes.len()));

@@ -5,6 +5,7 @@ mod check_cuda;
 mod ci;
 mod compare;
 mod eval;
+mod load;
 mod memory;
 mod model;
 mod parity;
@@ -21,6 +22,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<ci::Ci>(),
     Command::of::<compare::Compare>(),
     Command::of::<eval::Eval>(),
+    Command::of::<load::Load>(),
     Command::of::<memory::Memory>(),
     Command::of::<model::Model>(),
     Command::of::<parity::Parity>(),

@@ -21,7 +21,10 @@ fn hasty(server: &ScriptedServer) -> RemoteEngineBuilder {
 }
 
 /// What came before the end, and the end.
-async fn listen(engine: &impl LlamaEngine, request: GenerateRequest) -> (String, Result<FinishReason, EngineError>) {
+async fn listen(
+    engine: &impl LlamaEngine,
+    request: GenerateRequest,
+) -> (String, Result<FinishReason, EngineError>) {
     let mut stream = match engine.generate(request).await {
         Ok(stream) => stream,
         Err(error) => return (String::new(), Err(error)),
@@ -139,7 +142,9 @@ async fn attempts_end_and_other_errors_are_not_repeated() {
 
 #[tokio::test]
 async fn what_changes_nothing_is_asked_again_when_the_connection_breaks() {
-    let server = server(|_, number| if number < 3 { vec![Step::Reset] } else { json("200 OK", r#"{"tokens": [1]}"#) }).await;
+    let server =
+        server(|_, number| if number < 3 { vec![Step::Reset] } else { json("200 OK", r#"{"tokens": [1]}"#) })
+            .await;
     let engine = hasty(&server).connect().await.unwrap();
     assert_eq!(engine.tokenize("x").await.unwrap(), [1]);
     assert_eq!(server.num_asked("/tokenize"), 3);
@@ -207,7 +212,11 @@ async fn endpoints_take_turns_and_one_that_is_gone_comes_back() {
         _ => whole_answer(),
     })
     .await;
-    let back = async { while !engine.endpoints()[1].1 { tokio::time::sleep(10 * MS).await } };
+    let back = async {
+        while !engine.endpoints()[1].1 {
+            tokio::time::sleep(10 * MS).await
+        }
+    };
     tokio::time::timeout(Duration::from_secs(10), back).await.expect("a probe brings it back");
     for _ in 0..4 {
         listen(&engine, request()).await.1.unwrap();

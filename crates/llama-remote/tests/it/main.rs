@@ -2,6 +2,8 @@
 
 mod contract;
 mod faults;
+mod live;
+mod load;
 mod script;
 mod serving;
 mod standard;

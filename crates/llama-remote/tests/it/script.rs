@@ -67,6 +67,8 @@ impl ScriptedServer {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
+                // Otherwise parts would wait for each other, and a reset would overtake them.
+                connection.set_nodelay(true).expect("it is a socket");
                 connections.spawn(serve(connection, plan.clone(), state.clone()));
             }
         });
@@ -189,7 +191,9 @@ pub(crate) fn json_with(status: &str, headers: &str, body: &str) -> Vec<Step> {
 
 /// The head of a stream of events.
 pub(crate) fn events_head() -> Step {
-    Step::Send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned())
+    Step::Send(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned(),
+    )
 }
 
 /// Bytes of the body of a stream.

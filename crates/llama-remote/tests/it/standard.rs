@@ -1,8 +1,8 @@
 //! The OpenAI dialect: what is sent, what is read, and what is refused.
 
 use llama_engine::{
-    Dimensions, EmbedRequest, EngineError, Event, FinishReason, GenerateRequest, Grammar, LlamaEngine, Message,
-    Normalization, Prompt, Sampling, TokenLogprob, UNKNOWN_TOKEN,
+    Dimensions, EmbedRequest, EngineError, Event, FinishReason, GenerateRequest, Grammar, LlamaEngine,
+    Message, Normalization, Prompt, Sampling, TokenLogprob, UNKNOWN_TOKEN,
 };
 use llama_remote::{ConnectError, Dialect, RemoteEngine, RemoteError};
 
@@ -16,10 +16,14 @@ pub(crate) const MODELS: &str = r#"{"object": "list", "data": [{"id": "tiny", "m
 pub(crate) fn whole_answer() -> Vec<Step> {
     vec![
         events_head(),
-        part(": hello\n\ndata: {\"choices\": [{\"text\": \"To\", \"index\": 0, \"finish_reason\": null}]}\n\n"),
+        part(
+            ": hello\n\ndata: {\"choices\": [{\"text\": \"To\", \"index\": 0, \"finish_reason\": null}]}\n\n",
+        ),
         part("data: {\"choices\": [{\"text\": \" be\", \"index\": 0, \"finish_reason\": null}]}\r\n\r\n"),
         part("data: {\"choices\": [{\"text\": \"\", \"index\": 0, \"finish_reason\": \"length\"}]}\n\n"),
-        part("data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 3, \"completion_tokens\": 2}}\n\ndata: [DONE]\n\n"),
+        part(
+            "data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 3, \"completion_tokens\": 2}}\n\ndata: [DONE]\n\n",
+        ),
         end(),
     ]
 }
@@ -44,7 +48,10 @@ pub(crate) fn request() -> GenerateRequest {
 async fn an_answer_comes_in_parts_and_the_connection_is_used_again() {
     let server = server(|_, _| whole_answer()).await;
     let engine = RemoteEngine::connect(&server.url).await.unwrap();
-    assert_eq!((engine.dialect(), engine.info().context_len, engine.info().vocab_size), (Dialect::OpenAi, 64, 100));
+    assert_eq!(
+        (engine.dialect(), engine.info().context_len, engine.info().vocab_size),
+        (Dialect::OpenAi, 64, 100)
+    );
     for _ in 0..3 {
         let answer = engine.generate(request()).await.unwrap().collect().await.unwrap();
         assert_eq!((answer.text.as_str(), answer.tokens), ("To be", vec![UNKNOWN_TOKEN; 2]));
@@ -56,7 +63,10 @@ async fn an_answer_comes_in_parts_and_the_connection_is_used_again() {
     let asked = server.asked();
     assert_eq!(asked.last().unwrap().line, "POST /v1/completions");
     let body: serde_json::Value = serde_json::from_str(&asked.last().unwrap().body).unwrap();
-    assert_eq!((&body["prompt"], &body["model"], &body["stream"]), (&"HAMLET.".into(), &"tiny".into(), &true.into()));
+    assert_eq!(
+        (&body["prompt"], &body["model"], &body["stream"]),
+        (&"HAMLET.".into(), &"tiny".into(), &true.into())
+    );
     assert_eq!(server.num_connections(), 1, "one connection for all");
 }
 
@@ -82,7 +92,11 @@ async fn log_probabilities_name_their_tokens_or_are_refused() {
         assert_eq!(token.logprobs, Some(vec![logprob(7, -0.5), logprob(7, -0.5), logprob(8, -1.5)]));
         assert_eq!((token.id, token.text.as_str()), (7, "x"));
         let finished = stream.collect().await.unwrap().finished;
-        assert_eq!((finished.reason, finished.usage.completion_tokens), (FinishReason::EndOfText, 1), "counted here");
+        assert_eq!(
+            (finished.reason, finished.usage.completion_tokens),
+            (FinishReason::EndOfText, 1),
+            "counted here"
+        );
     }
 }
 
@@ -135,7 +149,10 @@ async fn embeddings_are_asked_in_batches_and_cut_here() {
     let cut = EmbedRequest { dimensions: Some(Dimensions::Untrained(1)), ..request.clone() };
     assert_eq!(engine.embed(cut).await.unwrap().vectors[599], [1.0]);
     let beyond = EmbedRequest { dimensions: Some(Dimensions::Untrained(3)), ..request };
-    assert!(matches!(engine.embed(beyond).await, Err(EngineError::InvalidRequest { field: "dimensions", .. })));
+    assert!(matches!(
+        engine.embed(beyond).await,
+        Err(EngineError::InvalidRequest { field: "dimensions", .. })
+    ));
     assert_eq!(server.num_asked("/v1/embeddings"), 6);
 }
 
@@ -147,7 +164,10 @@ async fn servers_errors_become_the_engines() {
         engine.generate(request()).await.expect_err("it was refused")
     };
     let bad = refuse("400 Bad Request", r#"{"error": {"message": "too hot", "param": "temperature"}}"#).await;
-    assert!(matches!(&bad, EngineError::InvalidRequest { field: "temperature", reason } if reason == "too hot"), "{bad:?}");
+    assert!(
+        matches!(&bad, EngineError::InvalidRequest { field: "temperature", reason } if reason == "too hot"),
+        "{bad:?}"
+    );
     let long = refuse(
         "400 Bad Request",
         r#"{"error": {"code": 400, "message": "long", "type": "exceed_context_size_error", "n_prompt_tokens": 70, "n_ctx": 64}}"#,
@@ -176,13 +196,15 @@ async fn connecting_says_what_does_not_fit() {
         assert!(matches!(error("https://x").await, ConnectError::InvalidUrl { .. }));
     }
     let nobody = error("http://127.0.0.1:1").await;
-    let is_unreachable = matches!(&nobody, ConnectError::Unreachable { source: RemoteError::Unreachable { .. }, .. });
+    let is_unreachable =
+        matches!(&nobody, ConnectError::Unreachable { source: RemoteError::Unreachable { .. }, .. });
     assert!(is_unreachable, "{nobody:?}");
     assert!(matches!(RemoteEngine::builder().connect().await, Err(ConnectError::NoEndpoint)));
     let first = server(|_, _| Vec::new()).await;
     let other = ScriptedServer::start(|_, _| json("200 OK", &MODELS.replace("64", "63"))).await;
     let bare = ScriptedServer::start(|_, _| json("200 OK", r#"{"data": [{"id": "tiny"}]}"#)).await;
-    let unknown = RemoteEngine::builder().endpoint(format!("{}/v1/", first.url)).model("large").connect().await;
+    let unknown =
+        RemoteEngine::builder().endpoint(format!("{}/v1/", first.url)).model("large").connect().await;
     assert!(matches!(unknown, Err(ConnectError::UnknownModel { available, .. }) if available == ["tiny"]));
     let both = RemoteEngine::builder().endpoint(&first.url).endpoint(&other.url).connect().await;
     assert!(matches!(both, Err(ConnectError::EndpointsDiffer { .. })));

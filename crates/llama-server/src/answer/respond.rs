@@ -103,8 +103,15 @@ pub(crate) async fn respond<E: LlamaEngine + 'static, F: Format>(
         let has_begun = vec![false; generation.num_answers()];
         let (answers, stop) = (&generation.app.answers, generation.stop.clone());
         let stoppable = answers.register(&head.id, generation.client, stop);
-        let pieces =
-            Pieces { generation, reporting, format, head, has_begun, stage: Stage::Answers, _stoppable: stoppable };
+        let pieces = Pieces {
+            generation,
+            reporting,
+            format,
+            head,
+            has_begun,
+            stage: Stage::Answers,
+            _stoppable: stoppable,
+        };
         Ok(events(pieces))
     } else {
         whole(generation, reporting, (format, head)).await
