@@ -2,21 +2,26 @@
 //!
 //! A program written against the trait moves from this machine to a cluster by changing one line:
 //!
-//! ```no_run
+//! ```
 //! use llama_engine::{GenerateRequest, LlamaEngine};
 //! use llama_remote::RemoteEngine;
+//! # use llama_runtime::{CandleEngine, EngineOptions};
+//! # use llama_server::{Server, ServerConfig};
 //!
-//! # async fn ask() -> Result<(), Box<dyn std::error::Error>> {
-//! let engine = RemoteEngine::builder()
-//!     .endpoint("http://10.0.0.1:8080")
-//!     .endpoint("http://10.0.0.2:8080")
-//!     .api_key("secret")
-//!     .connect()
-//!     .await?;
-//! let answer = engine.generate(GenerateRequest::new("To be").with_max_tokens(8)).await?.collect().await?;
-//! println!("{}", answer.text);
-//! # Ok(())
-//! # }
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! # let bard = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/bard");
+//! # let local = CandleEngine::load(bard, EngineOptions::default()).await?;
+//! # let config = ServerConfig { address: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
+//! # let server = Server::bind(local, config).await?;
+//! # let url = format!("http://{}", server.local_addr());
+//! # tokio::spawn(server.run(std::future::pending()));
+//! let engine = RemoteEngine::builder().endpoint(url).api_key("secret").connect().await?;
+//! let request = GenerateRequest::new("To be, or").with_max_tokens(8);
+//! let answer = engine.generate(request).await?.collect().await?;
+//! assert_eq!(answer.tokens.len(), 8);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Needs a tokio runtime, and no Candle: what computes is elsewhere. Prompts go to endpoints in turn; those that fail are left out and

@@ -184,7 +184,7 @@ mod tests {
             };
             let data: Vec<&str> =
                 lines().filter(|(name, _)| *name == "data").map(|(_, value)| value).collect();
-            let name = lines().filter(|(name, _)| *name == "event").last().map_or("", |(_, value)| value);
+            let name = lines().rfind(|(name, _)| *name == "event").map_or("", |(_, value)| value);
             if !data.is_empty() {
                 events.push(SseEvent { name: name.to_owned(), data: data.join("\n") });
             }

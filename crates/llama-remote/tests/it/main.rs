@@ -1,4 +1,5 @@
 //! The remote engine against servers of all kinds.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod contract;
 mod faults;
