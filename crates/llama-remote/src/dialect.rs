@@ -18,20 +18,18 @@ pub enum Dialect {
 impl Dialect {
     /// What is refused in this dialect: fields of requests, and methods.
     pub fn refused(self) -> impl Iterator<Item = &'static str> {
-        let tables = match self {
-            Self::LlamaRs => None,
-            Self::OpenAi => Some((NOT_IN_GENERATIONS, NOT_IN_EMBEDDINGS, NOT_THERE)),
+        let (generations, embeddings, methods) = match self {
+            Self::LlamaRs => (NOT_IN_OUR_GENERATIONS, &[][..], &[][..]),
+            Self::OpenAi => (NOT_IN_GENERATIONS, NOT_IN_EMBEDDINGS, NOT_THERE),
         };
-        tables.into_iter().flat_map(|(generations, embeddings, methods)| {
-            let generations = generations.iter().map(|(what, _)| *what);
-            let embeddings = embeddings.iter().map(|(what, _)| *what);
-            generations.chain(embeddings).chain(methods.iter().copied())
-        })
+        let generations = generations.iter().map(|(what, _)| *what);
+        let embeddings = embeddings.iter().map(|(what, _)| *what);
+        generations.chain(embeddings).chain(methods.iter().copied())
     }
 
     pub(crate) fn check(self, request: &GenerateRequest) -> Result<(), EngineError> {
         match self {
-            Self::LlamaRs => Ok(()),
+            Self::LlamaRs => check(NOT_IN_OUR_GENERATIONS, request),
             Self::OpenAi => check(NOT_IN_GENERATIONS, request),
         }
     }
@@ -46,6 +44,11 @@ impl Dialect {
 
 /// Something that a request may ask for, and whether it does.
 type Feature<R> = (&'static str, fn(&R) -> bool);
+
+/// What even our own server takes in another form only: as `tools` and `tool_choice` of a conversation, which answers calls apart from the
+/// text.
+const NOT_IN_OUR_GENERATIONS: &[Feature<GenerateRequest>] =
+    &[("grammar of tool calls", |request| matches!(request.grammar, Some(Grammar::ToolCalls(_))))];
 
 /// What a generation may ask for that the standard has no field for.
 const NOT_IN_GENERATIONS: &[Feature<GenerateRequest>] = &[
@@ -102,7 +105,7 @@ const NOT_IN_EMBEDDINGS: &[Feature<EmbedRequest>] = &[
 const NOT_THERE: &[&str] = &["pin"];
 
 pub(crate) fn unsupported(what: &str) -> EngineError {
-    EngineError::Unsupported { what: format!("{what}, in the OpenAI dialect") }
+    EngineError::Unsupported { what: format!("{what}, in this dialect of a remote engine") }
 }
 
 fn check<R>(features: &[Feature<R>], request: &R) -> Result<(), EngineError> {
@@ -131,7 +134,8 @@ mod tests {
         documented.sort_unstable();
         refused.sort_unstable();
         assert_eq!(documented, refused);
-        assert_eq!(Dialect::LlamaRs.refused().count(), 0);
+        assert_eq!(Dialect::LlamaRs.refused().collect::<Vec<_>>(), ["grammar of tool calls"]);
+        assert!(page.contains("`grammar of tool calls`"));
     }
 
     #[test]

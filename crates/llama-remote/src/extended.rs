@@ -207,7 +207,7 @@ fn rules(request: &GenerateRequest) -> wire::RuleExtensions {
     let rules = &request.rules;
     let unless_empty = |tokens: &Vec<u32>| (!tokens.is_empty()).then(|| tokens.clone());
     wire::RuleExtensions {
-        grammar: request.grammar.as_ref().map(|grammar| wire::GrammarField::Kind(self::grammar(grammar))),
+        grammar: request.grammar.as_ref().and_then(grammar).map(wire::GrammarField::Kind),
         ignore_eos: (request.end == EndOfText::Ignored).then_some(true),
         allowed_token_ids: rules.allowed.clone(),
         banned_token_ids: unless_empty(&rules.banned),
@@ -216,8 +216,10 @@ fn rules(request: &GenerateRequest) -> wire::RuleExtensions {
     }
 }
 
-fn grammar(grammar: &Grammar) -> wire::Grammar {
-    match grammar.clone() {
+/// The wire's form of a grammar; those that have none have been refused before.
+fn grammar(grammar: &Grammar) -> Option<wire::Grammar> {
+    Some(match grammar.clone() {
+        Grammar::ToolCalls(_) => return None,
         Grammar::Gbnf(grammar) => wire::Grammar::Gbnf { grammar },
         Grammar::JsonSchema(schema) => wire::Grammar::JsonSchema { schema },
         Grammar::Regex(regex) => wire::Grammar::Regex { regex },
@@ -231,7 +233,7 @@ fn grammar(grammar: &Grammar) -> wire::Grammar {
                 RequiredCitations::PerSentence => wire::RequiredCitations::PerSentence,
             },
         },
-    }
+    })
 }
 
 /// A prompt that is no conversation.
