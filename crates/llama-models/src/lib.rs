@@ -1,4 +1,4 @@
-//! Checkpoints and the decoder: what a model is on disk, and what it computes.
+//! Checkpoints, the decoder and the encoder: what a model is on disk, and what it computes.
 //!
 //! [`Checkpoint`] opens safetensors directories and GGUF files without reading a weight, and says what is in them;
 //! [`DecoderConfig`] is the one description of a decoder that both give. Which families there are, and how they
@@ -37,11 +37,13 @@ mod batch;
 pub mod checkpoint;
 pub mod config;
 mod decoder;
+mod encoder;
 mod error;
 pub mod families;
 
 pub use batch::{Batch, Output, Outputs, Span};
-pub use checkpoint::{Checkpoint, Quantization, Vocabulary};
-pub use config::DecoderConfig;
+pub use checkpoint::{AnyCheckpoint, Checkpoint, Quantization, Vocabulary};
+pub use config::{DecoderConfig, EncoderConfig};
 pub use decoder::{Decoder, DecoderOptions};
+pub use encoder::Encoder;
 pub use error::ModelError;

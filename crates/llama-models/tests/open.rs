@@ -186,7 +186,7 @@ fn gguf_metadata_says_what_config_json_would() {
     );
     check(
         &|writer| writer.set("general.architecture", "gemma3"),
-        "model family \"gemma3\" is not supported; supported: llama, mistral, qwen2, qwen3",
+        "model family \"gemma3\" is not supported; supported: llama, mistral, qwen2, qwen3; encoders: BertModel",
     );
     check(
         &|writer| writer.set("llama.attention.head_count_kv", vec![1, 2]),

@@ -1,4 +1,4 @@
-//! An NVIDIA GPU: every operation has a kernel of its own, compiled at run time; large products are cuBLAS's.
+//! An NVIDIA GPU: every operation of decoders has a kernel of its own, compiled at run time; large products are cuBLAS's.
 
 use candle_core::DType;
 
@@ -6,7 +6,7 @@ use super::{Backend, Memory, Support};
 use crate::ops::{self, Op};
 
 /// Operations that have a CUDA kernel of our own.
-pub(crate) const NATIVE_OPS: &[Op] = if cfg!(feature = "cuda") { &Op::ALL } else { &[] };
+pub(crate) const NATIVE_OPS: &[Op] = if cfg!(feature = "cuda") { &Op::OF_DECODERS } else { &[] };
 
 /// An NVIDIA GPU of compute capability 8.0 or more.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! An Apple GPU: every operation native, weights read from the map where Metal takes its pages.
+//! An Apple GPU: every operation of decoders native, those of encoders composed; weights read from the map where Metal takes its pages.
 
 use candle_core::DType;
 #[cfg(feature = "metal")]
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Operations that have a Metal kernel of our own.
-pub(crate) const NATIVE_OPS: &[Op] = &Op::ALL;
+pub(crate) const NATIVE_OPS: &[Op] = &Op::OF_DECODERS;
 
 /// An Apple GPU.
 #[derive(Debug)]

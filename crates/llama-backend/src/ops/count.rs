@@ -56,8 +56,12 @@ pub enum Op {
     Embed,
     /// [`super::gated_linear`]
     GatedLinear,
+    /// [`super::gelu_linear`]
+    GeluLinear,
     /// [`super::kv_write`]
     KvWrite,
+    /// [`super::layer_norm`]
+    LayerNorm,
     /// [`super::linear`]
     Linear,
     /// [`super::paged_attention`]
@@ -68,13 +72,30 @@ pub enum Op {
     RmsNorm,
     /// [`super::rope`]
     Rope,
+    /// [`super::span_attention`]
+    SpanAttention,
     /// [`super::swiglu`]
     SwiGlu,
 }
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
+        Self::Embed,
+        Self::GatedLinear,
+        Self::GeluLinear,
+        Self::KvWrite,
+        Self::LayerNorm,
+        Self::Linear,
+        Self::PagedAttention,
+        Self::Residual,
+        Self::RmsNorm,
+        Self::Rope,
+        Self::SpanAttention,
+        Self::SwiGlu,
+    ];
+    /// What decoders are made of. The others are for encoders.
+    pub const OF_DECODERS: [Self; 9] = [
         Self::Embed,
         Self::GatedLinear,
         Self::KvWrite,
@@ -93,12 +114,15 @@ impl fmt::Display for Op {
         f.write_str(match self {
             Self::Embed => "embed",
             Self::GatedLinear => "gated_linear",
+            Self::GeluLinear => "gelu_linear",
             Self::KvWrite => "kv_write",
+            Self::LayerNorm => "layer_norm",
             Self::Linear => "linear",
             Self::PagedAttention => "paged_attention",
             Self::Residual => "residual",
             Self::RmsNorm => "rms_norm",
             Self::Rope => "rope",
+            Self::SpanAttention => "span_attention",
             Self::SwiGlu => "swiglu",
         })
     }

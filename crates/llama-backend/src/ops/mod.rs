@@ -6,7 +6,9 @@
 mod count;
 pub mod embed;
 pub mod gated_linear;
+pub mod gelu_linear;
 pub mod kv_write;
+pub mod layer_norm;
 pub mod linear;
 mod on_device;
 mod outer;
@@ -15,6 +17,7 @@ pub mod residual;
 pub mod rms_norm;
 pub mod rope;
 mod rows;
+pub mod span_attention;
 #[cfg(feature = "cuda")]
 mod strides;
 pub mod swiglu;

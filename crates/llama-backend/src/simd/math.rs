@@ -1,4 +1,4 @@
-//! Vector building blocks that several operations share: dot product, scaled addition, exponential.
+//! Vector building blocks that several operations share: dot product, scaled addition, exponential, maximum.
 
 use super::{LANES, Simd};
 
@@ -79,6 +79,19 @@ pub(crate) fn exp_in_place<S: Simd>(simd: S, values: &mut [f32], shift: f32) -> 
         total = simd.add(total, simd.load(&padded));
     }
     simd.sum(total)
+}
+
+/// The largest value that is a number.
+#[inline(always)]
+pub(crate) fn largest<S: Simd>(simd: S, values: &[f32]) -> f32 {
+    let (chunks, tail) = values.as_chunks::<LANES>();
+    let mut lanes = simd.splat(f32::NEG_INFINITY);
+    for chunk in chunks {
+        lanes = simd.max(simd.load(chunk), lanes);
+    }
+    let mut largest = [0.0; LANES];
+    simd.store(lanes, &mut largest);
+    largest.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod portable;
 
 pub use dispatch::{Isa, Kernel, dispatch, dispatch_on};
 pub use ints::{ByteLanes, Ints, LANE_BYTES, SixteenRows};
-pub(crate) use math::{axpy, dot, exp, exp_in_place, pad};
+pub(crate) use math::{axpy, dot, exp, exp_in_place, largest, pad};
 
 /// Number of f32 lanes of a vector, on every instruction set.
 pub const LANES: usize = 16;

@@ -18,7 +18,7 @@ mod vocabulary;
 
 pub use files::CheckpointFile;
 pub use memory_plan::{DtypeUsage, MemoryPlan};
-pub use open::{Checkpoint, CheckpointFormat};
+pub use open::{AnyCheckpoint, Checkpoint, CheckpointFormat};
 pub use quantization::{Quantization, UnknownQuantization};
 pub use quantize::TensorProgress;
 pub use table::{TensorDtype, TensorSummary, TensorTable};

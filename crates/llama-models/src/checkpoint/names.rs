@@ -27,15 +27,17 @@ const LAYER_STEMS: [(&str, &str); 11] = [
 
 const LAYER_PREFIX: &str = "model.layers.";
 const GGUF_LAYER_PREFIX: &str = "blk.";
+const ENCODER_LAYER_PREFIX: &str = "encoder.layer.";
 
 /// GGUF's name of the tensor with this canonical name; a name that is not canonical is given back as it is.
 pub(crate) fn gguf_name(canonical: &str) -> Cow<'_, str> {
     translate(canonical).map_or(Cow::Borrowed(canonical), Cow::Owned)
 }
 
-/// The layer that a tensor belongs to, under either naming.
+/// The layer that a tensor belongs to, under any naming.
 pub(crate) fn layer_idx(name: &str) -> Option<usize> {
-    let rest = name.strip_prefix(LAYER_PREFIX).or_else(|| name.strip_prefix(GGUF_LAYER_PREFIX))?;
+    let prefixes = [LAYER_PREFIX, GGUF_LAYER_PREFIX, ENCODER_LAYER_PREFIX];
+    let rest = prefixes.into_iter().find_map(|prefix| name.strip_prefix(prefix))?;
     rest.split_once('.')?.0.parse().ok()
 }
 
@@ -85,9 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_found_under_either_naming() {
+    fn layers_are_found_under_any_naming() {
         assert_eq!(layer_idx("model.layers.12.mlp.up_proj.weight"), Some(12));
         assert_eq!(layer_idx("blk.3.attn_q.bias"), Some(3));
+        assert_eq!(layer_idx("encoder.layer.5.output.dense.weight"), Some(5));
         assert_eq!(layer_idx("token_embd.weight"), None);
         assert_eq!(layer_idx("blk.99999999999999999999.x"), None);
     }

@@ -18,7 +18,10 @@ use super::{
     names,
     safetensors::{self, ShardIndex},
 };
-use crate::{ModelError, config::DecoderConfig};
+use crate::{
+    ModelError,
+    config::{DecoderConfig, EncoderConfig, ModelConfig},
+};
 
 const MAX_CONFIG_BYTES: u64 = 1 << 20; // real ones have some kilobytes
 const MAX_INDEX_BYTES: u64 = 64 << 20; // the largest known has 9 MB
@@ -33,11 +36,12 @@ pub enum CheckpointFormat {
     Gguf,
 }
 
-/// An opened checkpoint. Opening reads headers only; cloning a tensor out of it copies no weights.
+/// An opened checkpoint of a decoder, or of what else `C` describes. Opening reads headers only; cloning a tensor out of
+/// it copies no weights.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct Checkpoint<C = DecoderConfig> {
     pub(super) path: PathBuf,
-    config: DecoderConfig,
+    config: C,
     files: Vec<CheckpointFile>,
     pub(super) tensors: TensorTable,
     source: Source,
@@ -50,24 +54,48 @@ enum Source {
     Gguf(GgufMetadata),
 }
 
+/// A checkpoint of either kind.
+#[derive(Debug)]
+pub enum AnyCheckpoint {
+    /// Of a model that continues texts.
+    Decoder(Checkpoint),
+    /// Of a model that only embeds them.
+    Encoder(Checkpoint<EncoderConfig>),
+}
+
+impl AnyCheckpoint {
+    /// As [`Checkpoint::open`], for encoders too.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let layout = Layout::locate(path)?;
+        let (Layout::Single(dir) | Layout::Sharded(dir)) = &layout else {
+            return Checkpoint::open_layout(layout).map(Self::Decoder);
+        };
+        let config = open_json(&dir.join(files::CONFIG), files::CONFIG, MAX_CONFIG_BYTES)?;
+        match EncoderConfig::from_json(&config.path, (*config.bytes).as_ref())? {
+            Some(config) => Checkpoint::open_hugging_face(layout, config).map(Self::Encoder),
+            None => Checkpoint::open_layout(layout).map(Self::Decoder),
+        }
+    }
+}
+
 impl Checkpoint {
     /// Opens a directory in Hugging Face form, a GGUF file, or a directory with one GGUF file.
     ///
     /// # Errors
     /// No checkpoint there, damaged headers, unsupported families and features: see [`ModelError`].
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        match Layout::locate(path)? {
-            Layout::Gguf(file) => Self::open_gguf(&file),
-            Layout::Single(dir) => {
-                let file = MappedFile::open(&dir.join(files::SINGLE))?;
-                let tensors = safetensors::parse(&file.path, file.bytes.clone())?;
-                Self::open_hugging_face(dir, tensors, vec![file.describe()])
-            }
-            Layout::Sharded(dir) => {
-                let (tensors, files) = open_shards(&dir)?;
-                Self::open_hugging_face(dir, tensors, files)
-            }
-        }
+        Self::open_layout(Layout::locate(path)?)
+    }
+
+    fn open_layout(layout: Layout) -> Result<Self, ModelError> {
+        let config = match &layout {
+            Layout::Gguf(file) => return Self::open_gguf(file),
+            Layout::Single(dir) | Layout::Sharded(dir) => open_config(dir)?,
+        };
+        Self::open_hugging_face(layout, config)
     }
 
     fn open_gguf(path: &Path) -> Result<Self, ModelError> {
@@ -81,23 +109,28 @@ impl Checkpoint {
             source: Source::Gguf(gguf.metadata),
         })
     }
+}
 
-    fn open_hugging_face(
-        dir: PathBuf,
-        tensors: TensorTable,
-        files: Vec<CheckpointFile>,
-    ) -> Result<Self, ModelError> {
-        Ok(Self {
-            path: dir.clone(),
-            config: open_config(&dir)?,
-            files,
-            tensors,
-            source: Source::HuggingFace { dir, gguf_vocabulary: Vec::new() },
-        })
+impl<C> Checkpoint<C> {
+    fn open_hugging_face(layout: Layout, config: C) -> Result<Self, ModelError> {
+        let (dir, (tensors, files)) = match layout {
+            Layout::Gguf(path) => return Err(ModelError::NoCheckpoint { path }),
+            Layout::Single(dir) => {
+                let file = MappedFile::open(&dir.join(files::SINGLE))?;
+                let tensors = safetensors::parse(&file.path, file.bytes.clone())?;
+                (dir, (tensors, vec![file.describe()]))
+            }
+            Layout::Sharded(dir) => {
+                let opened = open_shards(&dir)?;
+                (dir, opened)
+            }
+        };
+        let source = Source::HuggingFace { dir: dir.clone(), gguf_vocabulary: Vec::new() };
+        Ok(Self { path: dir, config, files, tensors, source })
     }
 
-    /// What the decoder looks like.
-    pub fn config(&self) -> &DecoderConfig {
+    /// What the model looks like.
+    pub fn config(&self) -> &C {
         &self.config
     }
 
@@ -155,11 +188,6 @@ impl Checkpoint {
         self.tensors.all_mapped()
     }
 
-    /// Bytes by format and by layer.
-    pub fn memory_plan(&self) -> MemoryPlan {
-        MemoryPlan::new(&self.tensors, self.config.num_hidden_layers)
-    }
-
     /// The tensor with this canonical name, such as `model.layers.0.self_attn.q_proj.weight`.
     ///
     /// # Errors
@@ -194,6 +222,30 @@ impl Checkpoint {
         Ok(Some(tensor.clone()))
     }
 
+    fn stored_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match self.source {
+            Source::HuggingFace { .. } => Cow::Borrowed(name),
+            Source::Gguf(_) => names::gguf_name(name),
+        }
+    }
+
+    /// The canonical name, and the file's if that is another.
+    fn both_names(&self, name: &str) -> String {
+        match self.stored_name(name) {
+            stored if stored == name => name.to_owned(),
+            stored => format!("{name} = {stored}"),
+        }
+    }
+}
+
+impl<C: ModelConfig> Checkpoint<C> {
+    /// Bytes by format and by layer.
+    pub fn memory_plan(&self) -> MemoryPlan {
+        MemoryPlan::new(&self.tensors, self.config.num_layers())
+    }
+}
+
+impl Checkpoint {
     /// Angle per position of each rotary pair: [`crate::config::RopeConfig::inverse_frequencies`], divided by the factors
     /// that GGUF files of Llama 3 carry as tensor `rope_freqs.weight` instead of scaling parameters.
     ///
@@ -230,21 +282,6 @@ impl Checkpoint {
             *frequency /= factor;
         }
         Ok(frequencies)
-    }
-
-    fn stored_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        match self.source {
-            Source::HuggingFace { .. } => Cow::Borrowed(name),
-            Source::Gguf(_) => names::gguf_name(name),
-        }
-    }
-
-    /// The canonical name, and the file's if that is another.
-    fn both_names(&self, name: &str) -> String {
-        match self.stored_name(name) {
-            stored if stored == name => name.to_owned(),
-            stored => format!("{name} = {stored}"),
-        }
     }
 }
 

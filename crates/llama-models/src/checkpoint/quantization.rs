@@ -44,7 +44,7 @@ impl Quantization {
     }
 
     /// The format of a matrix with rows of `cols`, named as in either kind of file.
-    pub(super) fn dtype_of(self, name: &str, cols: usize, model: &DecoderConfig) -> WeightDtype {
+    pub(crate) fn dtype_of(self, name: &str, cols: usize, model: &DecoderConfig) -> WeightDtype {
         let name = gguf_name(name);
         let head = if model.tie_word_embeddings { EMBEDDING } else { HEAD };
         let is_sensitive = || {
@@ -56,6 +56,16 @@ impl Quantization {
             Self::Q4_0 | Self::Q4K if name == head => WeightDtype::Q6K,
             Self::Q4_0 => WeightDtype::Q4_0,
             Self::Q4K if is_sensitive() => WeightDtype::Q6K,
+            Self::Q4K => WeightDtype::Q4K,
+        };
+        fitting(wanted, cols)
+    }
+
+    /// The format of an encoder's matrix with rows of `cols`: the same for all.
+    pub(crate) fn uniform_dtype(self, cols: usize) -> WeightDtype {
+        let wanted = match self {
+            Self::Q8_0 => WeightDtype::Q8_0,
+            Self::Q4_0 => WeightDtype::Q4_0,
             Self::Q4K => WeightDtype::Q4K,
         };
         fitting(wanted, cols)

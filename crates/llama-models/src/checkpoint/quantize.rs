@@ -1,11 +1,11 @@
-//! A dense checkpoint with its matrices quantised in memory, before a decoder is made of it.
+//! A dense checkpoint with its matrices quantised in memory, before a model is made of it.
 //!
 //! Invariant: the same bytes as in a file written with the same [`Quantization`], whatever the number of threads.
 
 use llama_backend::{parallel::Pool, weight::WeightDtype};
 
 use super::{Quantization, TensorDtype, TensorSummary};
-use crate::{Checkpoint, ModelError};
+use crate::{Checkpoint, ModelError, config::ModelConfig};
 
 /// How many tensors are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct TensorProgress {
     pub num_tensors: usize,
 }
 
-impl Checkpoint {
+impl<C: ModelConfig> Checkpoint<C> {
     /// Reads every matrix and keeps it quantised, in memory of this process. Vectors, and tensors in formats that the
     /// decoder does not know, stay as they are. Takes all threads of the global pool, one tensor after another.
     ///
@@ -45,7 +45,7 @@ impl Checkpoint {
         let mut plan = Vec::new();
         for tensor in self.tensors() {
             if let (TensorDtype::Supported(dtype), [_, cols]) = (&tensor.dtype, &*tensor.shape) {
-                let wanted = quantization.dtype_of(&tensor.name, *cols, self.config());
+                let wanted = self.config().dtype_in(quantization, (&tensor.name, *cols));
                 let is_smaller = wanted.row_bytes(*cols) < dtype.row_bytes(*cols);
                 let is_large = !dtype.is_quantized() || *dtype == WeightDtype::Q8_0;
                 plan.extend((is_smaller && is_large).then(|| (tensor.name.to_string(), wanted)));
@@ -101,6 +101,6 @@ impl Checkpoint {
                 found: *dtype,
             });
         }
-        Ok(Some(quantization.dtype_of(&tensor.name, *cols, self.config())))
+        Ok(Some(self.config().dtype_in(quantization, (&tensor.name, *cols))))
     }
 }

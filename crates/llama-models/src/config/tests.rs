@@ -83,11 +83,11 @@ fn families_are_found_by_architecture_or_model_type() {
     assert_eq!(family(json!({"architectures": "REMOVE", "model_type": "qwen2"})), "qwen2");
     check_error(
         json!({"architectures": ["MixtralForCausalLM"]}),
-        "model family \"MixtralForCausalLM\" is not supported; supported: llama, mistral, qwen2, qwen3",
+        "model family \"MixtralForCausalLM\" is not supported; supported: llama, mistral, qwen2, qwen3; encoders: BertModel",
     );
     check_error(
         json!({"architectures": "REMOVE", "model_type": "gemma"}),
-        "model family \"gemma\" is not supported; supported: llama, mistral, qwen2, qwen3",
+        "model family \"gemma\" is not supported; supported: llama, mistral, qwen2, qwen3; encoders: BertModel",
     );
     check_error(
         json!({"architectures": "REMOVE", "model_type": "REMOVE"}),

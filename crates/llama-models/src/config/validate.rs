@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DecoderConfig, RopeConfig, RopeScaling, WindowedLayers};
+use super::{DecoderConfig, EncoderConfig, RopeConfig, RopeScaling, WindowedLayers};
 use crate::ModelError;
 
 const MAX_LAYERS: usize = 1 << 12;
@@ -29,11 +29,31 @@ impl DecoderConfig {
     }
 }
 
-struct Checker<'a> {
-    path: &'a Path,
+pub(super) struct Checker<'a> {
+    pub(super) path: &'a Path,
 }
 
 impl Checker<'_> {
+    /// Checks an encoder's configuration.
+    pub(super) fn encoder(&self, config: &EncoderConfig) -> Result<(), ModelError> {
+        self.size("hidden_size", config.hidden_size, MAX_HIDDEN_SIZE)?;
+        self.size("intermediate_size", config.intermediate_size, MAX_INTERMEDIATE_SIZE)?;
+        self.size("num_hidden_layers", config.num_hidden_layers, MAX_LAYERS)?;
+        self.size("num_attention_heads", config.num_attention_heads, MAX_HEADS)?;
+        self.size("vocab_size", config.vocab_size, MAX_VOCAB_SIZE)?;
+        self.size("type_vocab_size", config.type_vocab_size, MAX_VOCAB_SIZE)?;
+        self.size("max_position_embeddings", config.max_position_embeddings, MAX_POSITIONS)?;
+        self.positive("layer_norm_eps", config.layer_norm_eps)?;
+        if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
+            return Err(self.field(
+                "num_attention_heads",
+                format!("a divisor of hidden_size, {}", config.hidden_size),
+                config.num_attention_heads.to_string(),
+            ));
+        }
+        Ok(())
+    }
+
     fn sizes(&self, config: &DecoderConfig) -> Result<(), ModelError> {
         self.size("hidden_size", config.hidden_size, MAX_HIDDEN_SIZE)?;
         self.size("intermediate_size", config.intermediate_size, MAX_INTERMEDIATE_SIZE)?;

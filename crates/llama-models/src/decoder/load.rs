@@ -18,7 +18,7 @@ use crate::{
     config::{AttentionBias, QkNorm},
 };
 
-/// How a decoder computes.
+/// How a decoder, or an encoder, computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecoderOptions {
     /// Dtype of activations; the device's default if absent. The CPU computes in f32.
@@ -27,6 +27,18 @@ pub struct DecoderOptions {
     pub kernels: Kernels,
     /// How quantised weights see their input.
     pub activations: Activations,
+}
+
+impl DecoderOptions {
+    /// The dtype to compute in on this device.
+    pub(crate) fn dtype_on(&self, backend: &dyn Backend) -> Result<DType, ModelError> {
+        let supported = backend.compute_dtypes();
+        let found = self.dtype.unwrap_or(supported[0]);
+        match supported.contains(&found) {
+            true => Ok(found),
+            false => Err(ModelError::ComputeDtype { device: backend.name(), found, supported }),
+        }
+    }
 }
 
 impl Decoder {
@@ -40,11 +52,7 @@ impl Decoder {
         backend: &dyn Backend,
         options: DecoderOptions,
     ) -> Result<Self, ModelError> {
-        let supported = backend.compute_dtypes();
-        let dtype = options.dtype.unwrap_or(supported[0]);
-        if !supported.contains(&dtype) {
-            return Err(ModelError::ComputeDtype { device: backend.name(), found: dtype, supported });
-        }
+        let dtype = options.dtype_on(backend)?;
         let config = checkpoint.config();
         Loader { checkpoint, backend, config, dtype, activations: options.activations }
             .decoder(options.kernels)

@@ -8,3 +8,4 @@ mod model;
 
 pub use load::DecoderOptions;
 pub use model::Decoder;
+pub(crate) use model::on_host;

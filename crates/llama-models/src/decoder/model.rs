@@ -121,7 +121,7 @@ impl Decoder {
 }
 
 /// What a step gives away, in f32 on the CPU: copied at once for all spans, and waited for only here.
-fn on_host(x: &Tensor) -> Result<Tensor, ModelError> {
+pub(crate) fn on_host(x: &Tensor) -> Result<Tensor, ModelError> {
     Ok(x.to_dtype(DType::F32)?.to_device(&Device::Cpu)?)
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use llama_backend::ops::rope::RopeLayout;
 
 use super::FAMILIES;
-use crate::config::{AttentionBias, QkNorm};
+use crate::config::{AttentionBias, EncoderConfig, QkNorm};
 
 /// One model family.
 pub struct Family {
@@ -81,9 +81,9 @@ impl Family {
         })
     }
 
-    /// The names of all families, for messages.
+    /// The names of all families, and of encoders, for messages.
     pub(crate) fn supported() -> String {
-        FAMILIES.map(|family| family.name).join(", ")
+        format!("{}; encoders: {}", FAMILIES.map(|family| family.name).join(", "), EncoderConfig::supported())
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ops::rows::Rows,
     parallel::{Pool, TileMut, new_matrix},
-    simd::{ByteLanes, Kernel, LANES, Simd, axpy, dispatch, dot, exp, exp_in_place},
+    simd::{ByteLanes, Kernel, LANES, Simd, axpy, dispatch, dot, exp, exp_in_place, largest},
 };
 
 /// Positions that are reduced together before they are merged with those before.
@@ -436,19 +436,6 @@ impl Merged {
             self.write_head(head_idx, y);
         }
     }
-}
-
-/// The largest value that is a number.
-#[inline(always)]
-pub(super) fn largest<S: Simd>(simd: S, values: &[f32]) -> f32 {
-    let (chunks, tail) = values.as_chunks::<LANES>();
-    let mut lanes = simd.splat(f32::NEG_INFINITY);
-    for chunk in chunks {
-        lanes = simd.max(simd.load(chunk), lanes);
-    }
-    let mut largest = [0.0; LANES];
-    simd.store(lanes, &mut largest);
-    largest.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// e^a and e^b.

@@ -3,14 +3,14 @@
 
 use std::ops::Range;
 
-use super::cpu::{CHUNK_LEN, MIXED_VECTORS, Merged, Problem, largest};
+use super::cpu::{CHUNK_LEN, MIXED_VECTORS, Merged, Problem};
 use crate::{
     ops::outer::{
         Aligned, FEWER_ROWS, PANEL_COLS, PANEL_VECTORS, TILE_ROWS, outer_products, pack_columns, pack_row,
         pending,
     },
     parallel::TileMut,
-    simd::{ByteLanes, LANES, SixteenRows, axpy, exp_in_place},
+    simd::{ByteLanes, LANES, SixteenRows, axpy, exp_in_place, largest},
 };
 
 /// Fewer rows do not outweigh the rearrangement of the keys.
