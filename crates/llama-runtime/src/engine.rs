@@ -13,7 +13,7 @@ use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 use llama_engine::{
     Dimensions, EmbedRequest, Embeddings, EngineError, EngineInfo, Event, GenerateRequest, Grammar,
-    LlamaEngine, Overlong, PinnedContext, Prompt, TokenStream, Usage,
+    LlamaEngine, ModelKind, Overlong, PinnedContext, Prompt, TokenStream, Usage,
 };
 use llama_sampling::{Constraint, GrammarCompiler, GrammarLimits, Processor, Sampler};
 use llama_tokenizer::{AddSpecial, DecodeSpecial, ParseSpecial, TokenizerError};
@@ -135,6 +135,7 @@ impl LlamaEngine for CandleEngine {
     }
 
     async fn pin(&self, prompt: Prompt) -> Result<PinnedContext, EngineError> {
+        self.inner.check_decoder("pin contexts")?;
         let tokens = self.inner.tokens(prompt, AddSpecial::Yes)?;
         self.inner.check_length("prompt", tokens.len(), 0)?;
         let (reply, answer) = oneshot::channel();
@@ -177,6 +178,7 @@ impl Inner {
         mut request: GenerateRequest,
         num_samples: usize,
     ) -> Result<(GenerateJob, Vec<TokenStream>), EngineError> {
+        self.check_decoder("generate")?;
         let arrived = Instant::now();
         if num_samples == 0 {
             return Err(invalid("num_samples", "0, expected at least 1"));
@@ -318,6 +320,14 @@ impl Inner {
         }
     }
 
+    /// Checks that the model can do what goes beyond embedding.
+    fn check_decoder(&self, what: &str) -> Result<(), EngineError> {
+        match self.loaded.info.kind {
+            ModelKind::Decoder => Ok(()),
+            ModelKind::Encoder => Err(encoder_cannot(what)),
+        }
+    }
+
     /// Checks that a sequence is not empty, and fits with as many tokens as shall be added to it.
     fn check_length(&self, field: &'static str, len: usize, max_new: usize) -> Result<(), EngineError> {
         let context_len = self.loaded.info.context_len;
@@ -339,6 +349,11 @@ fn guide(request: &GenerateRequest, grammar: Option<&Grammar>, constraint: Const
     let forcing = if is_watched || has_objections { Forcing::Compute } else { Forcing::Append };
     let guide = Guide::new(constraint, forcing, rules.min_tokens);
     if matches!(grammar, Some(Grammar::Citations(_))) { guide.with_citations() } else { guide }
+}
+
+/// The error of whoever asks an encoder for what only decoders do.
+pub(crate) fn encoder_cannot(what: &str) -> EngineError {
+    EngineError::Unsupported { what: format!("to {what}: the model is an encoder, which only embeds") }
 }
 
 pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> EngineError {

@@ -42,6 +42,27 @@ pub enum LoadError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file beside the weights is not valid JSON. Download it again.
+    #[error("{path}: not valid JSON")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// The model makes vectors in a way that is not computed here. Use another model, or take the files of
+    /// sentence-transformers away if other vectors will do.
+    #[error("{path}: {field} is {found:?}; supported: {supported}")]
+    Sentence {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What it asks for.
+        found: String,
+        /// What would do.
+        supported: &'static str,
+    },
     /// A draft model has other tokens than the model that it shall draft for. Use one of the same family.
     #[error("{path}: cannot draft for this model: {reason}")]
     Vocabulary {

@@ -23,6 +23,7 @@
 mod answer_text;
 mod citations;
 mod conversation;
+mod encoder;
 mod engine;
 mod error;
 mod events;
@@ -32,6 +33,7 @@ mod load;
 mod options;
 mod sampling;
 pub mod scheduler;
+mod sentence;
 mod session;
 pub mod speculation;
 mod stats;

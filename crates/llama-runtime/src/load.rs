@@ -12,17 +12,20 @@ use std::{
 
 use futures_channel::oneshot;
 use llama_backend::Backend;
-use llama_engine::{EmbeddingInfo, EngineInfo, ModelKind, Pooling};
+use llama_engine::{EmbeddingInfo, EngineInfo, ModelKind};
 use llama_kv::{BlockPool, PagedCache};
-use llama_models::{Checkpoint, Decoder, DecoderConfig, DecoderOptions, checkpoint::TensorProgress};
+use llama_models::{
+    AnyCheckpoint, Checkpoint, Decoder, DecoderOptions, Vocabulary, checkpoint::TensorProgress,
+};
 
 use crate::{
-    EngineOptions, LoadError,
+    EngineOptions, LoadError, encoder,
     scheduler::{Scheduler, SchedulerConfig},
+    sentence::SentenceSettings,
     session::Shape,
     speculation::{Speculator, Target, open_drafter},
     vocabulary::TextSide,
-    worker::{Command, Forward, Worker, WorkerParts},
+    worker::{Command, EncoderWorker, Forward, Worker, WorkerParts},
 };
 
 /// How far loading has come.
@@ -52,8 +55,14 @@ pub(crate) struct Loaded {
     pub(crate) engine: u64,
     pub(crate) num_waiting: Arc<AtomicUsize>,
     pub(crate) commands: Sender<Command>,
-    /// For the fingerprint of sessions, which is computed when the first of them needs it.
+    /// What sessions must match; an encoder has none.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// What sessions in files must match.
+pub(crate) struct Identity {
     pub(crate) checkpoint: Checkpoint,
+    /// Computed when the first session needs it.
     pub(crate) fingerprint: OnceLock<String>,
     /// What changes keys and values besides the checkpoint.
     pub(crate) arithmetic: String,
@@ -81,14 +90,17 @@ pub(crate) async fn load(
         llama_backend::parallel::Pool::global().pin_caller();
         let opened = open(&path, &options, commands.clone(), &on_stage);
         let (answer, worker) = match opened {
-            Ok((loaded, parts)) => (Ok(loaded), Some(Worker::new(parts, commands))),
+            Ok((loaded, worker)) => (Ok(loaded), Some(worker)),
             Err(error) => (Err(error), None),
         };
         // If nobody waits for the engine any more, `loaded` is dropped here and the worker finds its inbox closed.
         if reply.send(answer).is_ok()
             && let Some(worker) = worker
         {
-            worker.run(&inbox);
+            match worker {
+                AnyWorker::Decoder(parts) => Worker::new(*parts, commands).run(&inbox),
+                AnyWorker::Encoder(worker) => worker.run(&inbox),
+            }
         }
     };
     thread::Builder::new().name("llama-worker".to_owned()).spawn(work).map_err(LoadError::Thread)?;
@@ -110,15 +122,39 @@ fn check(options: &EngineOptions) -> Result<(), LoadError> {
     }
 }
 
+/// What serves a model of either kind.
+enum AnyWorker {
+    Decoder(Box<WorkerParts>),
+    Encoder(EncoderWorker),
+}
+
 fn open(
     path: &Path,
     options: &EngineOptions,
     commands: Sender<Command>,
     on_stage: &dyn Fn(LoadStage),
-) -> Result<(Loaded, WorkerParts), LoadError> {
+) -> Result<(Loaded, AnyWorker), LoadError> {
     on_stage(LoadStage::Checkpoint);
     let backend = options.device.backend()?;
-    let mut checkpoint = Checkpoint::open(path)?;
+    match AnyCheckpoint::open(path)? {
+        AnyCheckpoint::Decoder(checkpoint) => {
+            let (loaded, parts) = open_decoder((path, checkpoint), &*backend, options, (commands, on_stage))?;
+            Ok((loaded, AnyWorker::Decoder(Box::new(parts))))
+        }
+        AnyCheckpoint::Encoder(checkpoint) => {
+            let (loaded, worker) =
+                encoder::open((path, checkpoint), &*backend, options, (commands, on_stage))?;
+            Ok((loaded, AnyWorker::Encoder(worker)))
+        }
+    }
+}
+
+fn open_decoder(
+    (path, mut checkpoint): (&Path, Checkpoint),
+    backend: &dyn Backend,
+    options: &EngineOptions,
+    (commands, on_stage): (Sender<Command>, &dyn Fn(LoadStage)),
+) -> Result<(Loaded, WorkerParts), LoadError> {
     on_stage(LoadStage::Tokenizer);
     let text = TextSide::open(&checkpoint)?;
     if let Some(quantization) = options.quantize {
@@ -126,22 +162,24 @@ fn open(
             checkpoint.quantized(quantization, &|progress| on_stage(LoadStage::Quantizing(progress)))?;
     }
     on_stage(LoadStage::Weights);
-    let decoder = Decoder::new(&checkpoint, &*backend, options.decoder)?;
+    let decoder = Decoder::new(&checkpoint, backend, options.decoder)?;
     on_stage(LoadStage::Cache);
-    let (context_len, mut cache) = allocate(&decoder, &*backend, options)?;
+    let (context_len, mut cache) = allocate(&decoder, backend, options)?;
     let config = decoder.config();
     let (engine, num_waiting) = (llama_engine::unique_engine(), Arc::new(AtomicUsize::new(0)));
     let loaded = Loaded {
-        info: describe(path, config, context_len, (&*backend, options)),
+        info: describe((path, &checkpoint), context_len, (backend, options))?,
         end_tokens: config.special_tokens.eos_token_ids.clone(),
         engine,
         num_waiting: num_waiting.clone(),
         commands,
-        arithmetic: arithmetic(&decoder, options),
-        shape: Shape::new(cache.config(), config.vocab_size, context_len),
         text,
-        fingerprint: OnceLock::new(),
-        checkpoint,
+        identity: Some(Identity {
+            arithmetic: arithmetic(&decoder, options),
+            shape: Shape::new(cache.config(), config.vocab_size, context_len),
+            fingerprint: OnceLock::new(),
+            checkpoint,
+        }),
     };
     let vocab_size = loaded.text.tokenizer.vocab_size();
     let limits =
@@ -153,7 +191,7 @@ fn open(
             on_stage(LoadStage::Drafter);
             let target = Target {
                 path,
-                backend: &*backend,
+                backend,
                 decoder: options.decoder,
                 cache: *cache.config(),
                 tokenizer: &loaded.text.tokenizer,
@@ -199,26 +237,43 @@ fn allocate(
 }
 
 fn describe(
-    path: &Path,
-    config: &DecoderConfig,
+    (path, checkpoint): (&Path, &Checkpoint),
     context_len: usize,
     (backend, options): (&dyn Backend, &EngineOptions),
-) -> EngineInfo {
-    let name = path.file_stem().unwrap_or(path.as_os_str());
-    EngineInfo {
-        model: name.to_string_lossy().into_owned(),
+) -> Result<EngineInfo, LoadError> {
+    let config = checkpoint.config();
+    Ok(EngineInfo {
+        model: model_name(path),
         context_len,
         vocab_size: config.vocab_size,
         kind: ModelKind::Decoder,
-        embedding: EmbeddingInfo {
-            len: config.hidden_size,
-            max_tokens: context_len,
-            pooling: Pooling::default(),
-            query_prefix: String::new(),
-            document_prefix: String::new(),
-            trained_dimensions: Vec::new(),
-        },
+        embedding: embedding_info(checkpoint.vocabulary(), config.hidden_size, context_len)?,
         device: backend.name(),
         block_len: options.block_len,
-    }
+    })
+}
+
+/// How a checkpoint's files name it.
+pub(crate) fn model_name(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What a model's vectors are like, as far as the files beside its weights tell.
+pub(crate) fn embedding_info(
+    files: Vocabulary<'_>,
+    len: usize,
+    context_len: usize,
+) -> Result<EmbeddingInfo, LoadError> {
+    let settings = match files {
+        Vocabulary::HuggingFace { dir } => SentenceSettings::read(dir)?,
+        Vocabulary::Gguf(_) => SentenceSettings::default(),
+    };
+    Ok(EmbeddingInfo {
+        len,
+        max_tokens: settings.max_tokens.unwrap_or(context_len).min(context_len),
+        pooling: settings.pooling.unwrap_or_default(),
+        query_prefix: settings.query_prefix,
+        document_prefix: settings.document_prefix,
+        trained_dimensions: Vec::new(),
+    })
 }

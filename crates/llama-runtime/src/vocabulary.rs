@@ -17,7 +17,7 @@ pub(crate) struct TextSide {
 }
 
 impl TextSide {
-    pub(crate) fn open(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+    pub(crate) fn open<C>(checkpoint: &Checkpoint<C>) -> Result<Self, LoadError> {
         let failed = |source| LoadError::Tokenizer { path: checkpoint.path().to_owned(), source };
         match checkpoint.vocabulary() {
             Vocabulary::HuggingFace { dir } => {

@@ -75,7 +75,7 @@ impl AnyCheckpoint {
         };
         let config = open_json(&dir.join(files::CONFIG), files::CONFIG, MAX_CONFIG_BYTES)?;
         match EncoderConfig::from_json(&config.path, (*config.bytes).as_ref())? {
-            Some(config) => Checkpoint::open_hugging_face(layout, config).map(Self::Encoder),
+            Some(config) => Checkpoint::open_hugging_face(layout, |_| Ok(config)).map(Self::Encoder),
             None => Checkpoint::open_layout(layout).map(Self::Decoder),
         }
     }
@@ -91,11 +91,10 @@ impl Checkpoint {
     }
 
     fn open_layout(layout: Layout) -> Result<Self, ModelError> {
-        let config = match &layout {
-            Layout::Gguf(file) => return Self::open_gguf(file),
-            Layout::Single(dir) | Layout::Sharded(dir) => open_config(dir)?,
-        };
-        Self::open_hugging_face(layout, config)
+        match layout {
+            Layout::Gguf(file) => Self::open_gguf(&file),
+            Layout::Single(_) | Layout::Sharded(_) => Self::open_hugging_face(layout, open_config),
+        }
     }
 
     fn open_gguf(path: &Path) -> Result<Self, ModelError> {
@@ -112,7 +111,10 @@ impl Checkpoint {
 }
 
 impl<C> Checkpoint<C> {
-    fn open_hugging_face(layout: Layout, config: C) -> Result<Self, ModelError> {
+    fn open_hugging_face(
+        layout: Layout,
+        config: impl FnOnce(&Path) -> Result<C, ModelError>,
+    ) -> Result<Self, ModelError> {
         let (dir, (tensors, files)) = match layout {
             Layout::Gguf(path) => return Err(ModelError::NoCheckpoint { path }),
             Layout::Single(dir) => {
@@ -125,6 +127,7 @@ impl<C> Checkpoint<C> {
                 (dir, opened)
             }
         };
+        let config = config(&dir)?;
         let source = Source::HuggingFace { dir: dir.clone(), gguf_vocabulary: Vec::new() };
         Ok(Self { path: dir, config, files, tensors, source })
     }

@@ -11,7 +11,7 @@ use std::{
 use futures_channel::oneshot;
 use llama_engine::{EngineError, PinnedContext};
 
-use crate::{CandleEngine, SessionError, worker::Command};
+use crate::{CandleEngine, SessionError, engine::encoder_cannot, load::Identity, worker::Command};
 
 pub(crate) use snapshot::{Shape, Snapshot};
 
@@ -35,7 +35,7 @@ impl CandleEngine {
         let (id, len) = (context.id_in(self.inner.loaded.engine)?, context.len());
         let snapshot = self.ask(|reply| Command::Export { id, len, reply }).await?;
         let engine = self.clone();
-        on_thread(move || file::write(&path, &snapshot, &engine.fingerprint())).await
+        on_thread(move || file::write(&path, &snapshot, &fingerprint(engine.identity()?))).await
     }
 
     /// Reads a saved context and pins it: nothing is computed, and what the cache already holds is shared.
@@ -46,20 +46,24 @@ impl CandleEngine {
     /// [`SessionError::Engine`] with [`EngineError::DoesNotFit`] if the cache has no room beside other pins.
     pub async fn restore_context(&self, path: impl Into<PathBuf>) -> Result<PinnedContext, SessionError> {
         let (path, engine) = (path.into(), self.clone());
-        let snapshot = on_thread(move || file::read(&path, &engine.fingerprint(), engine.shape())).await?;
+        let read = move || {
+            let identity = engine.identity()?;
+            file::read(&path, &fingerprint(identity), identity.shape)
+        };
+        let snapshot = on_thread(read).await?;
         Ok(self.ask(|reply| Command::Import { snapshot, reply }).await?)
     }
 
-    /// What a session must match: the checkpoint, and how it is computed.
-    fn fingerprint(&self) -> String {
-        let loaded = &self.inner.loaded;
-        let model = loaded.fingerprint.get_or_init(|| loaded.checkpoint.fingerprint());
-        format!("{model} {}", loaded.arithmetic)
+    /// What a session must match.
+    fn identity(&self) -> Result<&Identity, EngineError> {
+        self.inner.loaded.identity.as_ref().ok_or_else(|| encoder_cannot("keep contexts"))
     }
+}
 
-    fn shape(&self) -> Shape {
-        self.inner.loaded.shape
-    }
+/// The checkpoint, and how it is computed.
+fn fingerprint(identity: &Identity) -> String {
+    let model = identity.fingerprint.get_or_init(|| identity.checkpoint.fingerprint());
+    format!("{model} {}", identity.arithmetic)
 }
 
 /// Runs what blocks on a thread of its own.

@@ -3,6 +3,7 @@
 mod command;
 mod draft;
 mod embedding;
+mod encoder;
 mod generation;
 mod guide;
 mod masks;
@@ -16,6 +17,7 @@ mod work;
 mod tests;
 
 pub(crate) use command::{Command, EmbedJob, GenerateJob, PinJob, Reply};
+pub(crate) use encoder::EncoderWorker;
 pub(crate) use generation::{Ends, Generation, GenerationSpec};
 pub(crate) use guide::{Forcing, Guide};
 pub(crate) use work::{Forward, Worker, WorkerParts};

@@ -239,7 +239,7 @@ pub(super) enum StepFailure {
 
 impl StepFailure {
     /// As many errors as there are requests to tell.
-    fn errors(&self) -> impl Iterator<Item = EngineError> + '_ {
+    pub(super) fn errors(&self) -> impl Iterator<Item = EngineError> + '_ {
         iter::repeat_with(|| EngineError::Model(Box::new(self.clone())))
     }
 }
