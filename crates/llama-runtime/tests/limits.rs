@@ -10,7 +10,9 @@ use std::{
 };
 
 use futures::{executor::block_on, future::join_all};
-use llama_engine::{EngineError, Event, FinishReason, GenerateRequest, KeepContext, LlamaEngine, Prompt};
+use llama_engine::{
+    EmbedRequest, EngineError, Event, FinishReason, GenerateRequest, KeepContext, LlamaEngine, Prompt,
+};
 use llama_runtime::{CandleEngine, EngineOptions, LoadError};
 use support::{ask, bard, bard_dir, check_idle, exactly, tokens, within};
 
@@ -138,6 +140,50 @@ fn streams_outlive_the_engine_and_pins_do_not_hold_it() {
             let refused = ask(&other, exactly(5, "x").with_context(foreign));
             assert!(matches!(refused, Err(EngineError::ForeignContext)), "{refused:?}");
         }
+    });
+}
+
+/// Polls once.
+fn is_pending<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+#[test]
+fn an_answer_does_not_wait_for_texts_that_were_asked_for_before() {
+    within(LIMIT, || {
+        let engine = bard(options());
+        let texts = vec!["O for a Muse of fire, that would ascend the brightest heaven of invention"; 4000];
+        let mut many = Box::pin(engine.embed(EmbedRequest::new(texts)));
+        assert!(is_pending(many.as_mut()));
+        for i in 0..5 {
+            ask(&engine, exactly(20, Prompt::Tokens(tokens(i, 12)))).expect("it fits");
+        }
+        assert!(is_pending(many.as_mut()), "five answers waited for 4000 texts");
+        let few = block_on(engine.embed(EmbedRequest::new(["a few", "texts"]))).expect("they fit");
+        assert_eq!(few.vectors.len(), 2);
+        assert!(is_pending(many.as_mut()), "two texts waited for 4000");
+        drop(many);
+        check_idle(&engine);
+    });
+}
+
+#[test]
+fn texts_do_not_wait_for_answers_that_go_on() {
+    within(LIMIT, || {
+        let engine = bard(EngineOptions { max_running: 8, ..options() });
+        let mut streams: Vec<_> = (0..6)
+            .map(|seed| {
+                let request = exactly(400, Prompt::Tokens(tokens(seed, 12)));
+                block_on(engine.generate(request)).expect("it fits")
+            })
+            .collect();
+        let texts = vec!["O for a Muse of fire"; 20];
+        let embedded = block_on(engine.embed(EmbedRequest::new(texts))).expect("they fit");
+        assert_eq!(embedded.vectors.len(), 20);
+        let stats = block_on(engine.stats()).expect("the worker lives");
+        assert_eq!(stats.num_running, 6, "the texts waited for the answers: {stats:?}");
+        streams.clear();
+        check_idle(&engine);
     });
 }
 

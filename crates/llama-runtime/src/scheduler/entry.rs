@@ -6,22 +6,30 @@ use llama_models::Output;
 
 /// Names a sequence, and says who goes first: the smaller one.
 ///
-/// A sequence is ordered as if it had arrived [`SequenceId::HEAD_START`] arrivals earlier per step of its priority. So
-/// urgent ones overtake, and nobody starves: only finitely many later arrivals come before a given one. (A static form
+/// Sequences stand in line in the order of their arrival, those of one request that embeds many texts as if they had
+/// arrived one by one with the requests after it (start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996). A
+/// sequence is ordered as if it had stood [`SequenceId::HEAD_START`] places further in front per step of its priority.
+/// So urgent ones overtake, and nobody starves: only finitely many later arrivals come before a given one. (A static form
 /// of ageing, as in Silberschatz, Operating System Concepts, 5.3.4.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceId {
     rank: i64,
     arrival: u64,
+    priority: i8,
 }
 
 impl SequenceId {
-    /// Arrivals that one step of priority overtakes.
+    /// Places that one step of priority overtakes.
     pub const HEAD_START: i64 = 64;
 
-    /// Names the sequence that arrived as number `arrival`.
+    /// Names the sequence that arrived as number `arrival`, and stands in line there.
     pub fn new(arrival: u64, priority: Priority) -> Self {
-        Self { rank: arrival as i64 - Self::HEAD_START * i64::from(priority.0), arrival }
+        Self::in_line(arrival, arrival, priority)
+    }
+
+    /// Names the sequence that arrived as number `arrival`, and stands at `place` in line.
+    pub fn in_line(place: u64, arrival: u64, Priority(priority): Priority) -> Self {
+        Self { rank: place as i64 - Self::HEAD_START * i64::from(priority), arrival, priority }
     }
 
     /// The number of its arrival.
@@ -29,10 +37,14 @@ impl SequenceId {
         self.arrival
     }
 
+    /// Where it stands in line, without its head start.
+    pub fn place(self) -> u64 {
+        (self.rank + Self::HEAD_START * i64::from(self.priority)) as u64
+    }
+
     /// Its priority.
     pub fn priority(self) -> Priority {
-        let steps = (self.arrival as i64 - self.rank) / Self::HEAD_START;
-        Priority(i8::try_from(steps).expect("new() took it from an i8"))
+        Priority(self.priority)
     }
 }
 

@@ -78,6 +78,8 @@ pub(crate) struct Worker {
 #[derive(Default)]
 pub(super) struct Counts {
     num_arrivals: u64,
+    /// Where the next request stands in line: after the last one, and after what has been started.
+    next_place: u64,
     pub(super) num_preemptions: u64,
 }
 
@@ -209,26 +211,37 @@ impl Worker {
     fn embed(&mut self, job: EmbedJob) {
         let EmbedJob { texts, pooling, normalization, dimensions, priority, reply } = job;
         let collector = Collector::new(texts.len(), reply);
+        let first_place = self.counts.next_place;
         for (text_idx, tokens) in texts.into_iter().enumerate() {
             let (collector, sum) = (collector.clone(), Vec::new());
             let embedding =
                 Embedding { collector, text_idx, pooling, normalization, dimensions, sum, weight: 0.0 };
             let sequence = (tokens, Output::HiddenStates, Start::Fresh);
-            let id = self.submit(priority, sequence, Work::Embed(embedding));
+            // The texts of a request take turns with the requests after it.
+            let place = first_place + text_idx as u64;
+            let id = self.submit_at(place, priority, sequence, Work::Embed(embedding));
             if text_idx == 0 {
                 // One place in the queue for the whole request.
                 self.not_started.insert(id, 1);
             }
         }
+        self.counts.next_place += 1;
     }
 
-    fn submit(
+    fn submit(&mut self, priority: Priority, sequence: (Vec<u32>, Output, Start), work: Work) -> SequenceId {
+        let place = self.counts.next_place;
+        self.counts.next_place += 1;
+        self.submit_at(place, priority, sequence, work)
+    }
+
+    fn submit_at(
         &mut self,
+        place: u64,
         priority: Priority,
         (tokens, output, start): (Vec<u32>, Output, Start),
         work: Work,
     ) -> SequenceId {
-        let id = SequenceId::new(self.counts.num_arrivals, priority);
+        let id = SequenceId::in_line(place, self.counts.num_arrivals, priority);
         self.counts.num_arrivals += 1;
         self.scheduler.submit(SequenceSpec { id, tokens, output, start });
         self.work.insert(id, work);
@@ -307,6 +320,7 @@ impl Worker {
 
     /// Notes that a step works on a sequence, and how much of it the cache already held.
     pub(super) fn note_started(&mut self, id: SequenceId, num_cached: usize) {
+        self.counts.next_place = self.counts.next_place.max(id.place() + 1);
         self.leave_queue(id);
         if let Some(Work::Generate(samples)) = self.work.get_mut(&id) {
             samples.iter_mut().for_each(|sample| sample.start(num_cached));
