@@ -1,5 +1,7 @@
 //! What a caller asks of and gets from `embed`.
 
+use std::str::FromStr;
+
 use crate::{EngineError, Priority, Usage};
 
 /// How the hidden states of a text become one vector.
@@ -36,6 +38,39 @@ pub enum EmbedInput {
     Query,
     /// Documents that are searched.
     Document,
+}
+
+impl FromStr for Pooling {
+    type Err = EngineError;
+
+    /// `mean`, `weighted-mean`, `first` or `last`.
+    fn from_str(name: &str) -> Result<Self, EngineError> {
+        match name {
+            "mean" => Ok(Self::Mean),
+            "weighted-mean" => Ok(Self::WeightedMean),
+            "first" => Ok(Self::First),
+            "last" => Ok(Self::Last),
+            _ => Err(unknown("pooling", name, "mean, weighted-mean, first, last")),
+        }
+    }
+}
+
+impl FromStr for EmbedInput {
+    type Err = EngineError;
+
+    /// `plain`, `query` or `document`.
+    fn from_str(name: &str) -> Result<Self, EngineError> {
+        match name {
+            "plain" => Ok(Self::Plain),
+            "query" => Ok(Self::Query),
+            "document" => Ok(Self::Document),
+            _ => Err(unknown("input", name, "plain, query, document")),
+        }
+    }
+}
+
+fn unknown(field: &'static str, name: &str, known: &str) -> EngineError {
+    EngineError::InvalidRequest { field, reason: format!("{name:?}, expected one of {known}") }
 }
 
 /// How many leading components of a vector are kept: cut after pooling, before normalisation (Matryoshka,
@@ -178,6 +213,14 @@ mod tests {
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
             (found, _) => panic!("{found:?} for {asked:?}"),
         }
+    }
+
+    #[test]
+    fn names_are_read_back_and_others_refused() {
+        assert_eq!("weighted-mean".parse::<Pooling>().unwrap(), Pooling::WeightedMean);
+        assert_eq!("query".parse::<EmbedInput>().unwrap(), EmbedInput::Query);
+        let error = "max".parse::<Pooling>().unwrap_err().to_string();
+        assert_eq!(error, "pooling: \"max\", expected one of mean, weighted-mean, first, last");
     }
 
     #[test]

@@ -12,9 +12,10 @@ use super::Task;
 use crate::cargo;
 
 /// The models that golden tests need, each with the part of the test name that tells them.
-const GOLDENS: &[(&str, &str)] = &[("smollm2", "smollm2"), ("qwen2.5-coder-0.5b", "qwen2_5_coder")];
+const GOLDENS: &[(&str, &str)] =
+    &[("smollm2", "smollm2"), ("minilm", "minilm"), ("qwen2.5-coder-0.5b", "qwen2_5_coder")];
 /// What is fetched everywhere; CI fetches all of them. The rest is half a gigabyte.
-const FETCHED: &[&str] = &["smollm2"];
+const FETCHED: &[&str] = &["smollm2", "minilm"];
 
 /// Fetch the test models, then run all tests
 #[derive(clap::Parser)]
