@@ -35,6 +35,12 @@ pub enum BackendError {
         /// Why it cannot be had.
         reason: String,
     },
+    /// Nothing tells how much energy the device uses, or nothing that this process may read. Everything else works.
+    #[error("no power sensor: {reason}")]
+    PowerUnavailable {
+        /// What is missing, or may not be read.
+        reason: String,
+    },
     /// Operation arguments that do not fit together: a fault in the caller.
     #[error("{op}: {reason}")]
     Argument {

@@ -24,6 +24,7 @@ mod error;
 mod metal;
 pub mod ops;
 pub mod parallel;
+pub mod power;
 pub mod roofline;
 pub mod simd;
 pub mod weight;

@@ -4,6 +4,11 @@ use candle_core::DType;
 
 use super::{Backend, Memory, Support};
 use crate::ops::{self, Op};
+#[cfg(feature = "cuda")]
+use crate::{
+    BackendError,
+    power::{self, PowerSensor},
+};
 
 /// Operations that have a CUDA kernel of our own.
 pub(crate) const NATIVE_OPS: &[Op] = if cfg!(feature = "cuda") { &Op::OF_DECODERS } else { &[] };
@@ -71,5 +76,11 @@ impl Backend for Cuda {
 
     fn memory(&self) -> Memory {
         Memory { private_bytes: self.used_bytes(), ..Memory::default() }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn power_sensor(&self) -> Result<Box<dyn PowerSensor>, BackendError> {
+        let address = self.device.as_cuda_device().and_then(crate::cuda::pci_address)?;
+        Ok(Box::new(power::Nvml::open(address)?))
     }
 }

@@ -16,6 +16,7 @@ pub use metal::Metal;
 use crate::{
     BackendError,
     ops::Op,
+    power::{self, PowerSensor},
     weight::{MappedTensor, Weight},
 };
 
@@ -31,6 +32,14 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn support(&self, op: Op) -> Support;
     /// What it holds of this backend's weights, and of everything else where the device can tell.
     fn memory(&self) -> Memory;
+
+    /// Opens what counts the energy that it uses: by default the processor's sensor.
+    ///
+    /// # Errors
+    /// [`BackendError::PowerUnavailable`], with the reason.
+    fn power_sensor(&self) -> Result<Box<dyn PowerSensor>, BackendError> {
+        power::of_processor()
+    }
 
     /// A stored weight, ready for the operations of this device; reads none of its bytes.
     fn place(&self, weight: MappedTensor, dtype: DType) -> Weight {

@@ -14,6 +14,8 @@ use candle_core::{
     },
 };
 
+use crate::power::PciAddress;
+
 /// First architecture with bf16 arithmetic and asynchronous copies into shared memory: Ampere.
 const MIN_CAPABILITY: (i32, i32) = (8, 0);
 
@@ -42,6 +44,23 @@ pub(crate) fn open(ordinal: usize) -> candle_core::Result<CudaDevice> {
 pub(crate) fn describe(device: &CudaDevice) -> candle_core::Result<(String, usize)> {
     let stream = device.cuda_stream();
     Ok((stream.context().name().w()?, stream.context().total_mem().w()?))
+}
+
+/// Where it sits.
+///
+/// # Errors
+/// Candle's, if the driver fails.
+pub(crate) fn pci_address(device: &CudaDevice) -> candle_core::Result<PciAddress> {
+    use sys::CUdevice_attribute_enum::{
+        CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID, CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID,
+    };
+    let stream = device.cuda_stream();
+    let number = |attribute| stream.context().attribute(attribute).map(|number| number as u32).w();
+    Ok(PciAddress {
+        domain: number(CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?,
+        bus: number(CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?,
+        device: number(CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?,
+    })
 }
 
 /// Bytes that this process holds on the device.

@@ -9,7 +9,7 @@ mod gemm;
 mod kernel;
 mod place;
 
-pub(crate) use device::{describe, open, used_bytes};
+pub(crate) use device::{describe, open, pci_address, used_bytes};
 pub(crate) use gemm::Gemm;
 pub(crate) use kernel::{Argument, Grid, Kernel};
 pub(crate) use place::{Place, device_of, place, uninitialized, vector_len};
