@@ -21,7 +21,7 @@ use llama_tokenizer::{AddSpecial, DecodeSpecial, ParseSpecial, TokenizerError};
 use crate::{
     EngineOptions, EngineStats, LoadError, LoadStage,
     answer_text::AnswerText,
-    conversation,
+    conversation, events,
     load::{self, Loaded},
     sampling,
     worker::{
@@ -121,6 +121,7 @@ impl LlamaEngine for CandleEngine {
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, EngineError> {
+        let arrived = Instant::now();
         let dimensions = self.info().embedding.dimensions(request.dimensions)?;
         let (reply, answer) = oneshot::channel();
         let (job, cut_texts) = self.inner.embed_job(request, dimensions, reply)?;
@@ -130,6 +131,7 @@ impl LlamaEngine for CandleEngine {
         if !job.texts.is_empty() {
             self.inner.enqueue(Command::Embed(job), 1)?;
             vectors = answer.await.unwrap_or(Err(EngineError::Stopped))?;
+            events::embed_finished(vectors.len(), prompt_tokens, arrived.elapsed());
         }
         Ok(Embeddings { vectors, dimensions, cut_texts, usage })
     }

@@ -1,18 +1,37 @@
-//! The `tracing` events of the runtime. Names and fields are stable; units are in the names.
-//! `events.md` lists them.
+//! What is reported: each event is a function here, and a section of this page.
+//!
+#![doc = include_str!("events.md")]
 
 use std::time::Duration;
 
+use llama_backend::power::PowerSource;
 use llama_engine::{EngineError, FinishReason, Timings, Usage};
-use tracing::{debug, info, warn};
+use tracing::{Level, debug, info, warn};
 
-use crate::scheduler::Scheduler;
+use crate::{
+    EngineStats,
+    energy::{JoulesPerToken, PerPhase},
+};
+
+/// Tokens that a step has computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StepTokens {
+    pub(crate) sequences: usize,
+    pub(crate) prefill: usize,
+    pub(crate) decode: usize,
+    pub(crate) embed: usize,
+}
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-pub(crate) fn request_finished(reason: &FinishReason, usage: &Usage, timings: &Timings) {
+pub(crate) fn request_finished(
+    reason: &FinishReason,
+    usage: &Usage,
+    timings: &Timings,
+    energy: &JoulesPerToken,
+) {
     info!(
         name: "request.finished",
         reason = reason_name(reason),
@@ -28,6 +47,8 @@ pub(crate) fn request_finished(reason: &FinishReason, usage: &Usage, timings: &T
         ttft_ms = millis(timings.time_to_first_token),
         total_ms = millis(timings.total),
         tps = timings.decode_tokens_per_second(usage),
+        prefill_joules_per_token = energy.prefill,
+        decode_joules_per_token = energy.decode,
         "request finished"
     );
 }
@@ -47,6 +68,44 @@ pub(crate) fn request_failed(error: &EngineError) {
     warn!(name: "request.failed", %error, "request failed");
 }
 
+pub(crate) fn embed_finished(num_texts: usize, num_tokens: usize, took: Duration) {
+    info!(name: "embed.finished", texts = num_texts, tokens = num_tokens, total_ms = millis(took), "texts embedded");
+}
+
+pub(crate) fn step_finished(tokens: &StepTokens, took: Duration) {
+    debug!(
+        name: "step.finished",
+        sequences = tokens.sequences,
+        prefill_tokens = tokens.prefill,
+        decode_tokens = tokens.decode,
+        embed_tokens = tokens.embed,
+        step_ms = millis(took),
+        "step finished"
+    );
+}
+
+pub(crate) fn kv_usage(stats: impl FnOnce() -> EngineStats) {
+    if !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    let stats = stats();
+    debug!(
+        name: "kv.usage",
+        total_blocks = stats.cache.total_blocks,
+        used_blocks = stats.cache.used_blocks,
+        cached_blocks = stats.cache.cached_blocks,
+        pinned_blocks = stats.cache.pinned_blocks,
+        free_blocks = stats.cache.free_blocks,
+        queried_tokens = stats.cache.queried_tokens,
+        hit_tokens = stats.cache.hit_tokens,
+        evictions = stats.cache.evictions,
+        preemptions = stats.num_preemptions,
+        running = stats.num_running,
+        waiting = stats.num_waiting,
+        "cache usage"
+    );
+}
+
 pub(crate) fn grammar_mask(took: Duration) {
     debug!(name: "grammar.mask", mask_us = took.as_secs_f64() * 1e6, "grammar mask");
 }
@@ -59,20 +118,23 @@ pub(crate) fn drafter_failed(drafter: &str, error: &dyn std::fmt::Display) {
     warn!(name: "speculation.failed", drafter, %error, "nothing drafted");
 }
 
-pub(crate) fn kv_usage(scheduler: &Scheduler) {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
-    }
-    let stats = scheduler.pool().stats();
+pub(crate) fn power_sample(source: PowerSource, (watts, joules): (f64, f64), attributed: PerPhase<f64>) {
+    let [prefill_joules, decode_joules, embed_joules] = attributed;
     debug!(
-        name: "kv.usage",
-        total_blocks = stats.total_blocks,
-        used_blocks = stats.used_blocks,
-        cached_blocks = stats.cached_blocks,
-        pinned_blocks = stats.pinned_blocks,
-        free_blocks = stats.free_blocks,
-        running = scheduler.num_running(),
-        waiting = scheduler.num_waiting(),
-        "cache usage"
+        name: "power.sample",
+        source = source.as_str(),
+        watts,
+        joules,
+        prefill_joules,
+        decode_joules,
+        embed_joules,
+        "power"
     );
 }
+
+pub(crate) fn power_unavailable(error: &dyn std::fmt::Display) {
+    debug!(name: "power.sample", source = "unavailable", %error, "no power sensor");
+}
+
+#[cfg(test)]
+mod tests;

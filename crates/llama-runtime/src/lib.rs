@@ -17,20 +17,23 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # Events
-#![doc = include_str!("events.md")]
+//! What it does can be watched: [`events`] lists the `tracing` events.
 
 mod answer_text;
 mod citations;
 mod conversation;
 mod encoder;
+mod energy;
 mod engine;
 mod error;
-mod events;
+pub mod events;
 mod export;
 mod grammar;
 mod load;
 mod options;
+#[cfg(test)]
+#[path = "../tests/support/events.rs"]
+mod recording;
 mod sampling;
 pub mod scheduler;
 mod sentence;

@@ -20,6 +20,7 @@ use llama_models::{
 
 use crate::{
     EngineOptions, LoadError, encoder,
+    energy::{self, Meter},
     scheduler::{Scheduler, SchedulerConfig},
     sentence::SentenceSettings,
     session::Shape,
@@ -204,7 +205,8 @@ fn open_decoder(
     };
     on_stage(LoadStage::Ready);
     let decoder = Box::new(decoder);
-    let parts = WorkerParts { decoder, cache, scheduler, vocab_size, engine, num_waiting, speculator };
+    let meter = Meter::start(move || backend.power_sensor(), energy::INTERVAL);
+    let parts = WorkerParts { decoder, cache, scheduler, vocab_size, engine, num_waiting, speculator, meter };
     Ok((loaded, parts))
 }
 

@@ -8,11 +8,10 @@ use futures::{executor::block_on, future::join_all};
 use llama_engine::{EmbedRequest, EngineError, GenerateRequest, LlamaEngine, Prompt, Sampling};
 use llama_runtime::{CandleEngine, EngineOptions};
 use safetensors::{SafeTensors, tensor::TensorView};
-use support::{ask, bard, bard_dir, check_idle, exactly, tokens, within};
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
+use support::{
+    ask, bard, bard_dir, check_idle,
+    events::{Listener, Recorded},
+    exactly, tokens, within,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -124,46 +123,14 @@ fn a_poisoned_model_fails_every_request_and_goes_on() {
 
 /// Panics in the middle of the worker's work: when a request ends after 13 tokens, and after each step of an engine
 /// with 77 blocks.
-struct Saboteur;
-
-struct Numbers(Vec<(&'static str, u64)>);
-
-impl Visit for Numbers {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.push((field.name(), value));
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
-impl Subscriber for Saboteur {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut numbers = Numbers(Vec::new());
-        event.record(&mut numbers);
-        let ends =
-            event.metadata().name() == "request.finished" && numbers.0.contains(&("completion_tokens", 13));
-        assert!(!ends, "sabotage of a request");
-        let steps = event.metadata().name() == "kv.usage" && numbers.0.contains(&("total_blocks", 77));
-        assert!(!steps, "sabotage of the worker");
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
 fn sabotage() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Saboteur).expect("no other subscriber is set"));
+    let saboteur = Listener(|event: Recorded| {
+        let has = |name, field, value| event.metadata.name() == name && event.u64(field) == Some(value);
+        assert!(!has("request.finished", "completion_tokens", 13), "sabotage of a request");
+        assert!(!has("kv.usage", "total_blocks", 77), "sabotage of the worker");
+    });
+    ONCE.call_once(|| tracing::subscriber::set_global_default(saboteur).expect("no other subscriber is set"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use llama_engine::{
 use llama_sampling::{Constraint, History, Processor, Proposal, Sampler};
 
 use super::{Guide, guide::Masked, prompt::token_logprobs};
-use crate::{answer_text::AnswerText, events, sampling::failure, speculation::Pace};
+use crate::{answer_text::AnswerText, energy::RequestEnergy, events, sampling::failure, speculation::Pace};
 
 /// How a generation goes: plain data, checked by the engine's front.
 pub(crate) struct GenerationSpec {
@@ -54,6 +54,7 @@ pub(crate) struct Generation {
     pub(super) spec: GenerationSpec,
     pub(super) usage: Usage,
     pub(super) pace: Pace,
+    pub(super) energy: RequestEnergy,
     started: Option<Instant>,
     first_token: Option<Instant>,
 }
@@ -77,7 +78,8 @@ pub(super) enum Verdict {
 impl Generation {
     pub(crate) fn new(spec: GenerationSpec) -> Self {
         let usage = Usage { prompt_tokens: spec.prompt_tokens, ..Usage::default() };
-        Self { spec, usage, pace: Pace::new(Speculation::Auto), started: None, first_token: None }
+        let (pace, energy) = (Pace::new(Speculation::Auto), RequestEnergy::default());
+        Self { spec, usage, pace, energy, started: None, first_token: None }
     }
 
     /// Chooses how tokens are drafted ahead.
@@ -254,7 +256,7 @@ impl Generation {
             total: self.spec.arrived.elapsed(),
         };
         self.usage.speculation.saved_us = self.pace.saved_us().round() as i64;
-        events::request_finished(&reason, &self.usage, &timings);
+        events::request_finished(&reason, &self.usage, &timings, &self.energy.per_token(&self.usage));
         self.send(Event::Finished(Finished { reason, text, usage: self.usage, timings, context }));
     }
 

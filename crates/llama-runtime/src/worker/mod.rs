@@ -4,6 +4,7 @@ mod command;
 mod draft;
 mod embedding;
 mod encoder;
+mod energy;
 mod generation;
 mod guide;
 mod masks;

@@ -27,6 +27,9 @@ impl Worker {
             self.refuse(*refusal);
         }
         if plan.spans.is_empty() {
+            if self.work.is_empty() {
+                self.report_usage();
+            }
             return;
         }
         for span in &plan.spans {
@@ -36,6 +39,7 @@ impl Worker {
         self.lend_constraints(&plan);
         let computed = self.forward(&plan);
         self.take_masks();
+        let (took, tokens) = self.note_step(&plan);
         match computed {
             Ok(outputs) => {
                 self.scheduler.complete(&plan.spans);
@@ -45,7 +49,8 @@ impl Worker {
             }
             Err(failure) => self.fail_step(&plan, &failure),
         }
-        events::kv_usage(&self.scheduler);
+        events::step_finished(&tokens, took);
+        self.report_usage();
     }
 
     /// Has the masks computed that the step's logits will need.

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     EngineStats,
+    energy::Meter,
     scheduler::{Refusal, Scheduler, SequenceId, SequenceSpec, Start},
     speculation::Speculator,
 };
@@ -54,6 +55,8 @@ pub(crate) struct WorkerParts {
     pub(crate) num_waiting: Arc<AtomicUsize>,
     /// What drafts ahead.
     pub(crate) speculator: Option<Speculator>,
+    /// What knows the device's power.
+    pub(crate) meter: Meter,
 }
 
 /// The worker's state. Lives on its own thread.
@@ -74,13 +77,13 @@ pub(crate) struct Worker {
     pub(super) counts: Counts,
 }
 
-/// What has happened so far.
-#[derive(Default)]
+/// What has happened so far, and what it took.
 pub(super) struct Counts {
     num_arrivals: u64,
     /// Where the next request stands in line: after the last one, and after what has been started.
     next_place: u64,
     pub(super) num_preemptions: u64,
+    pub(super) meter: Meter,
 }
 
 impl Drop for Worker {
@@ -113,7 +116,7 @@ impl Worker {
             pins: Pins::new(parts.engine, commands),
             speculator: parts.speculator,
             num_waiting: parts.num_waiting,
-            counts: Counts::default(),
+            counts: Counts { num_arrivals: 0, num_preemptions: 0, meter: parts.meter },
         }
     }
 
@@ -122,10 +125,9 @@ impl Worker {
         let mut is_open = true;
         while is_open || !self.work.is_empty() {
             if self.work.is_empty() {
-                match commands.recv() {
-                    Ok(command) => is_open &= self.accept(command),
-                    Err(_) => return,
-                }
+                let Ok(command) = commands.recv() else { return };
+                self.counts.meter.wake();
+                is_open &= self.accept(command);
             }
             while let Ok(command) = commands.try_recv() {
                 is_open &= self.accept(command);
@@ -335,7 +337,8 @@ impl Worker {
         };
         let keeps = sample.is_some_and(Generation::keeps_context);
         let context = if keeps { self.pin(id) } else { None };
-        if let Some(sample) = self.end_sample(id, sample_idx) {
+        if let Some(mut sample) = self.end_sample(id, sample_idx) {
+            self.counts.meter.watts().into_iter().for_each(|watts| sample.energy.price(watts));
             sample.finish(reason, context);
         }
     }

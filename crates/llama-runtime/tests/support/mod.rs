@@ -1,6 +1,7 @@
 //! What the tests of the engine share.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod events;
 pub(crate) mod speculating;
 
 use std::{

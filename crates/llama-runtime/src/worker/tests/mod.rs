@@ -5,6 +5,7 @@
 //! table. So a block that is lost, shared by mistake, written by another or not copied changes an answer.
 
 mod client;
+mod energy;
 mod script;
 
 use std::{
@@ -14,11 +15,12 @@ use std::{
 };
 
 use candle_core::DType;
-use llama_backend::Device;
+use llama_backend::{BackendError, Device};
 use llama_kv::{BlockPool, CacheConfig, PagedCache};
 
 use super::{Command, Forward, Worker, WorkerParts};
 use crate::{
+    energy::Meter,
     scheduler::{Scheduler, SchedulerConfig},
     speculation::{
         CostTable, Costs, Draft, DraftError, Drafter, DrafterChoice, PromptLookup, SpeculationOptions,
@@ -71,9 +73,16 @@ fn worker(
         engine: 1,
         num_waiting: Arc::new(AtomicUsize::new(0)),
         speculator,
+        meter: no_meter(),
     };
     let (commands, inbox) = mpsc::channel();
     (Worker::new(parts, commands), inbox)
+}
+
+/// A device without a sensor.
+fn no_meter() -> Meter {
+    let unavailable = || Err(BackendError::PowerUnavailable { reason: "a test".to_owned() });
+    Meter::start(unavailable, crate::energy::INTERVAL)
 }
 
 /// Lets `NUM_REQUESTS` come and go, and checks each one's answer and, after every step, the blocks.
