@@ -136,10 +136,10 @@ fn open(
     on_stage: &dyn Fn(LoadStage),
 ) -> Result<(Loaded, AnyWorker), LoadError> {
     on_stage(LoadStage::Checkpoint);
-    let backend = options.device.backend()?;
+    let backend: Arc<dyn Backend> = options.device.backend()?.into();
     match AnyCheckpoint::open(path)? {
         AnyCheckpoint::Decoder(checkpoint) => {
-            let (loaded, parts) = open_decoder((path, checkpoint), &*backend, options, (commands, on_stage))?;
+            let (loaded, parts) = open_decoder((path, checkpoint), &backend, options, (commands, on_stage))?;
             Ok((loaded, AnyWorker::Decoder(Box::new(parts))))
         }
         AnyCheckpoint::Encoder(checkpoint) => {
@@ -152,7 +152,7 @@ fn open(
 
 fn open_decoder(
     (path, mut checkpoint): (&Path, Checkpoint),
-    backend: &dyn Backend,
+    backend: &Arc<dyn Backend>,
     options: &EngineOptions,
     (commands, on_stage): (Sender<Command>, &dyn Fn(LoadStage)),
 ) -> Result<(Loaded, WorkerParts), LoadError> {
@@ -163,13 +163,13 @@ fn open_decoder(
             checkpoint.quantized(quantization, &|progress| on_stage(LoadStage::Quantizing(progress)))?;
     }
     on_stage(LoadStage::Weights);
-    let decoder = Decoder::new(&checkpoint, backend, options.decoder)?;
+    let decoder = Decoder::new(&checkpoint, &**backend, options.decoder)?;
     on_stage(LoadStage::Cache);
-    let (context_len, mut cache) = allocate(&decoder, backend, options)?;
+    let (context_len, mut cache) = allocate(&decoder, &**backend, options)?;
     let config = decoder.config();
     let (engine, num_waiting) = (llama_engine::unique_engine(), Arc::new(AtomicUsize::new(0)));
     let loaded = Loaded {
-        info: describe((path, &checkpoint), context_len, (backend, options))?,
+        info: describe((path, &checkpoint), context_len, (&**backend, options))?,
         end_tokens: config.special_tokens.eos_token_ids.clone(),
         engine,
         num_waiting: num_waiting.clone(),
@@ -192,7 +192,7 @@ fn open_decoder(
             on_stage(LoadStage::Drafter);
             let target = Target {
                 path,
-                backend,
+                backend: &**backend,
                 decoder: options.decoder,
                 cache: *cache.config(),
                 tokenizer: &loaded.text.tokenizer,
@@ -205,6 +205,7 @@ fn open_decoder(
     };
     on_stage(LoadStage::Ready);
     let decoder = Box::new(decoder);
+    let backend = backend.clone();
     let meter = Meter::start(move || backend.power_sensor(), energy::INTERVAL);
     let parts = WorkerParts { decoder, cache, scheduler, vocab_size, engine, num_waiting, speculator, meter };
     Ok((loaded, parts))

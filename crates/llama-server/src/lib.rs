@@ -32,7 +32,7 @@ mod body;
 mod contexts;
 mod convert;
 mod error;
-mod metrics;
+pub mod metrics;
 mod socket;
 mod state;
 

@@ -5,15 +5,17 @@ mod settings;
 use anyhow::Context;
 use llama_hub::{TerminalProgress, resolve};
 use llama_runtime::CandleEngine;
-use llama_server::Server;
+use llama_server::{Server, metrics::EngineEvents};
 use settings::Settings;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::read(std::env::args_os(), settings::variable)?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let events = EngineEvents::default();
+    tracing_subscriber::registry().with(log).with(events.layer()).init();
     eprint!("{}", settings.shown());
     let (model, options) = settings.model()?;
     let path = resolve(&model.to_string_lossy(), &TerminalProgress::new())?;
@@ -22,6 +24,7 @@ async fn main() -> anyhow::Result<()> {
     let config = settings.config()?;
     let address = config.address;
     let server = Server::bind(engine, config).await.with_context(|| format!("listening at {address}"))?;
+    events.feed(server.metrics());
     eprintln!("listening at http://{}", server.local_addr());
     server.run(stop_signal()).await;
     Ok(())

@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{ServerConfig, routes, socket::PatientSocket, state::App};
+use crate::{ServerConfig, metrics::Metrics, routes, socket::PatientSocket, state::App};
 
 /// A server that listens. Needs a tokio runtime with time and IO.
 pub struct Server<E> {
@@ -37,6 +37,11 @@ impl<E: LlamaEngine + 'static> Server<E> {
             tracing::warn!(%address, "whoever reaches this address may ask: no keys are configured");
         }
         Ok(Self { listener, address, app: App::new(engine, config) })
+    }
+
+    /// What it measures, which it also shows at `/metrics`.
+    pub fn metrics(&self) -> &Metrics {
+        &self.app.metrics
     }
 
     /// Where it listens.

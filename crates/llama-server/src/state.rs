@@ -10,7 +10,9 @@ use std::{
 
 use llama_engine::LlamaEngine;
 
-use crate::{ServerConfig, admission::Admission, answers::Answers, contexts::Contexts};
+use crate::{
+    ServerConfig, admission::Admission, answers::Answers, contexts::Contexts, metrics::Metrics,
+};
 
 /// The engine, and everything that is counted across requests. Clones are the same.
 pub(crate) struct App<E> {
@@ -23,6 +25,7 @@ pub(crate) struct Shared<E> {
     pub(crate) admission: Admission,
     pub(crate) contexts: Contexts,
     pub(crate) answers: Answers,
+    pub(crate) metrics: Metrics,
     /// When the server was made, in seconds since 1970.
     pub(crate) created: u64,
     is_stopping: AtomicBool,
@@ -34,7 +37,9 @@ impl<E: LlamaEngine> App<E> {
         let contexts = Contexts::new(config.limits.max_contexts);
         let is_stopping = AtomicBool::new(false);
         let answers = Answers::default();
-        let shared = Shared { engine, config, admission, contexts, answers, created: now(), is_stopping };
+        let metrics = Metrics::new(&engine.info().model);
+        let created = now();
+        let shared = Shared { engine, config, admission, contexts, answers, metrics, created, is_stopping };
         Self { shared: Arc::new(shared) }
     }
 

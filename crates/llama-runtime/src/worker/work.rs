@@ -116,7 +116,7 @@ impl Worker {
             pins: Pins::new(parts.engine, commands),
             speculator: parts.speculator,
             num_waiting: parts.num_waiting,
-            counts: Counts { num_arrivals: 0, num_preemptions: 0, meter: parts.meter },
+            counts: Counts { num_arrivals: 0, next_place: 0, num_preemptions: 0, meter: parts.meter },
         }
     }
 

@@ -58,7 +58,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         client: Client,
         (mut request, prompts, num_samples): (GenerateRequest, Vec<Prompt>, usize),
     ) -> Result<Self, ApiError> {
-        let observer = RequestObserver::begin("generate");
+        let mut observer = RequestObserver::begin(&app.metrics, "generate");
         for prompt in &prompts {
             convert::check_prompt(app, prompt).await?;
         }
@@ -73,6 +73,7 @@ impl<E: LlamaEngine + 'static> Generation<E> {
         for prompt in prompts {
             streams.extend(begin(app, GenerateRequest { prompt, ..request.clone() }, num_samples).await?);
         }
+        observer.expect(num_answers, num_samples);
         let events = streams.into_iter().enumerate().map(|(index, stream)| Followed { index, stream });
         Ok(Self {
             app: app.clone(),
@@ -95,8 +96,8 @@ impl<E: LlamaEngine + 'static> Generation<E> {
     /// What is new of one of the answers; `None` once all have ended.
     pub(crate) async fn next(&mut self) -> Result<Option<Answer>, ApiError> {
         let Some((index, event)) = self.next_event().await else { return Ok(None) };
-        let event = event?;
-        self.observer.event(&event);
+        let event = event.inspect_err(|_| self.observer.fail(index))?;
+        self.observer.event(index, &event);
         let mut answer =
             Answer { index, characters_before: self.progress[index].characters, ..Answer::default() };
         match event {

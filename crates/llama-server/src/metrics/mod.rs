@@ -1,46 +1,53 @@
-//! What is measured of each request.
+//! What is measured, and how Prometheus reads it at `/metrics`.
 //!
-//! Whoever answers a request tells its [`RequestObserver`] what happens; what is made of that is decided here alone.
+//! Two sources feed one registry. Whoever answers a request tells its [`RequestObserver`] what happens: that works for
+//! any engine. What only an engine knows, such as its cache, comes from the events of the engine that runs here, by
+//! [`EngineEvents`]; where no engine reports, those metrics are missing, and so is energy without a sensor: nothing
+//! reads zero because nobody measured it. Names and buckets are vLLM's where it has the same, so dashboards made for it
+//! work; [`catalog`] lists all. Labels have few values: none comes from a client.
 
-use std::time::Instant;
+mod catalog;
+#[cfg(feature = "events")]
+mod engine_events;
+mod http;
+mod observer;
+mod registry;
 
-use llama_engine::{Event, FinishReason};
+use std::sync::Arc;
 
-/// Follows one request from its arrival to its end; dropped early if the client leaves.
-pub(crate) struct RequestObserver {
-    route: &'static str,
-    arrived: Instant,
-    num_tokens: u64,
-    num_finished: u64,
+pub use catalog::{ALL, Kind, Metric};
+#[cfg(feature = "events")]
+pub use engine_events::EngineEvents;
+pub(crate) use http::{count, show};
+use observer::RequestHandles;
+pub(crate) use observer::RequestObserver;
+use registry::Registry;
+
+/// The metrics of one server. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    inner: Arc<Inner>,
 }
 
-impl RequestObserver {
-    /// A request to this route has arrived.
-    pub(crate) fn begin(route: &'static str) -> Self {
-        Self { route, arrived: Instant::now(), num_tokens: 0, num_finished: 0 }
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    requests: RequestHandles,
+}
+
+impl Metrics {
+    /// Metrics labelled with the name of a model.
+    pub fn new(model: &str) -> Self {
+        let registry = Registry::new(model);
+        let requests = RequestHandles::new(&registry);
+        Self { inner: Arc::new(Inner { registry, requests }) }
     }
 
-    /// The engine says something on one of its answers.
-    pub(crate) fn event(&mut self, event: &Event) {
-        match event {
-            Event::Token(_) => self.num_tokens += 1,
-            Event::Finished(finished) => {
-                self.num_finished += u64::from(finished.reason != FinishReason::Interrupted);
-            }
-            Event::Prompt(_) | Event::Citation(_) => {}
-        }
+    /// All of them, as Prometheus reads them.
+    pub fn render(&self) -> String {
+        self.inner.registry.render()
     }
 }
 
-impl Drop for RequestObserver {
-    fn drop(&mut self) {
-        tracing::debug!(
-            name: "server.request",
-            route = self.route,
-            tokens = self.num_tokens,
-            finished = self.num_finished,
-            total_ms = self.arrived.elapsed().as_secs_f64() * 1e3,
-            "request ended"
-        );
-    }
-}
+#[cfg(all(test, feature = "events"))]
+mod tests;

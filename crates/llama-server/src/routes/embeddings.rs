@@ -11,7 +11,7 @@ pub(crate) async fn create<E: LlamaEngine + 'static>(
     State(app): State<App<E>>,
     Json(request): Json<EmbeddingRequest>,
 ) -> Result<axum::Json<EmbeddingResponse>, ApiError> {
-    let _observer = RequestObserver::begin("embeddings");
+    let _observer = RequestObserver::begin(&app.metrics, "embeddings");
     let limits = &app.config.limits;
     let format = request.input.encoding_format.unwrap_or_default();
     let request = convert::embed_request(request)?;

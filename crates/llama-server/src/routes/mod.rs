@@ -19,7 +19,7 @@ use axum::{
 use llama_engine::LlamaEngine;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 
-use crate::{ServerConfig, auth, error::ApiError, error::panicked, state::App};
+use crate::{ServerConfig, auth, error::ApiError, error::panicked, metrics, state::App};
 
 /// All routes over an engine. Limits of connections and of slow clients are [`crate::Server`]'s.
 pub fn router<E: LlamaEngine + 'static>(engine: E, config: ServerConfig) -> Router {
@@ -44,7 +44,9 @@ pub(crate) fn of<E: LlamaEngine + 'static>(app: App<E>) -> Router {
         .route("/health", get(health::ready))
         .route("/health/ready", get(health::ready))
         .route("/health/live", get(health::live))
-        .route("/openapi.json", get(openapi::document));
+        .route("/openapi.json", get(openapi::document))
+
+        .route("/metrics", get(metrics::show::<E>));
     let cors = cors(&app.config.cors_origins);
     asked
         .merge(open)
@@ -56,6 +58,7 @@ pub(crate) fn of<E: LlamaEngine + 'static>(app: App<E>) -> Router {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
         })
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.metrics.clone(), metrics::count))
         .layer(cors)
         .with_state(app)
 }
