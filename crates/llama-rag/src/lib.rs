@@ -54,8 +54,22 @@
 //! - **Store**: `redb` is a B-tree in Rust, copied on write, with transactions that survive a crash and a lock against other processes, in one
 //!   package. SQLite would do, with a C compiler; a log of our own would have to be proved.
 //! - **Words**: the inverted index is our own. `bm25` 2.3 scores sparse vectors but cannot save them, nor keep them apart by filter; `tantivy` 0.27 is a
-//!   search engine of some hundred packages with a store of its own, so a crash could part what two stores hold. What is needed is a map
-//!   from words to rows, made again from the stored chunks when a collection is opened.
+//!   search engine with a store of its own, so a crash could part what two stores hold. What is needed is a map from words to rows, made again
+//!   from the stored chunks when a collection is opened.
+//! - **Vectors**: a scan, and for large collections `usearch` (feature `approximate`, off by default because it is C++). Measured with 20,000 vectors of 384
+//!   components in f32, clustered, on one thread of a server CPU; M = 16, 128 nodes looked at when adding and 64 when searching; recall of the ten nearest
+//!   of 500 queries was 1.0 for each:
+//!
+//!   | crate | packages | cold build | adds 20,000 | a query | removes | saves |
+//!   |---|---:|---:|---:|---:|---|---|
+//!   | `usearch` 2.26 (C++) | 15 | 29 s | 7.5 s | 0.24 ms | yes | yes |
+//!   | `hnsw_rs` 0.3.5 | 81 | 105 s | 32.4 s | 0.91 ms | no | yes |
+//!   | `instant-distance` 0.6 | 26 | 19 s | 42.0 s | 0.30 ms | no, nor adds later | with serde |
+//!   | a scan in f32 | | | | 1.6 ms | yes | |
+//!
+//!   In eight bits a component `usearch` adds them in 5.4 s, answers in 0.14 ms and finds 95 % of the ten, the rest of which scoring again is for. It also
+//!   filters while it searches. `sqlite-vec` scans, too, as of 0.1, and needs SQLite. A scan reads every vector,
+//!   so its time grows with them: a graph pays where that, and not the answer's first token, is what one waits for.
 
 mod bm25;
 mod cited;

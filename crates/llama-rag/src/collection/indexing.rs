@@ -199,6 +199,8 @@ impl<'a, E: LlamaEngine + 'static> Run<'a, E> {
 
     async fn end(mut self) -> Result<IndexReport> {
         self.flush().await?;
+        #[cfg(feature = "approximate")]
+        self.collection.save_graph()?;
         Ok(self.report)
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Memory {
     pub(super) rows: Vec<Row>,
     pub(super) words: WordIndex,
     pub(super) vectors: VectorIndex,
+    #[cfg(feature = "approximate")]
+    pub(super) approximate: Option<super::approximate::Approximate>,
     embedding_len: usize,
     rescoring: Rescoring,
 }
@@ -43,6 +45,8 @@ impl Memory {
             rows: Vec::with_capacity(contents.chunks.len()),
             words: WordIndex::default(),
             vectors,
+            #[cfg(feature = "approximate")]
+            approximate: None,
             embedding_len: len,
             rescoring,
         };
@@ -80,7 +84,8 @@ impl Memory {
     /// Follows a commit. `vectors` are those of the new chunks, document by document.
     pub(super) fn follow(&mut self, changes: Changes, first_ids: &[u32], vectors: &[Vec<f32>]) {
         let gone = changes.removed.iter().chain(changes.put.iter().map(|document| &document.source));
-        self.remove(&gone.map(String::as_str).collect::<Vec<_>>());
+        let gone = self.remove(&gone.map(String::as_str).collect::<Vec<_>>());
+        let first_new = self.rows.len();
         let mut vectors = vectors.iter();
         for (document, first) in changes.put.into_iter().zip(first_ids) {
             let source: Arc<str> = document.source.as_str().into();
@@ -94,9 +99,41 @@ impl Memory {
             self.documents.insert(document.source, record);
         }
         self.documents.extend(changes.updated);
+        if !gone.is_empty() || first_new < self.rows.len() {
+            self.chunks_changed(&gone, first_new);
+        }
     }
 
-    fn remove(&mut self, sources: &[&str]) {
+    /// Tells what is made from the chunks: these ids went, and the rows from `first_new` on came.
+    #[cfg(feature = "approximate")]
+    fn chunks_changed(&mut self, gone: &[u32], first_new: usize) {
+        if let Some(approximate) = &mut self.approximate {
+            approximate.follow(gone, first_new, (&self.rows, &self.vectors));
+        }
+    }
+
+    #[cfg(not(feature = "approximate"))]
+    fn chunks_changed(&mut self, _: &[u32], _: usize) {}
+
+    /// The nearest rows among those allowed, nearest first.
+    pub(super) fn nearest(
+        &self,
+        query: &[f32],
+        num_rows: usize,
+        allowed: Option<&[bool]>,
+    ) -> Vec<(u32, f32)> {
+        #[cfg(feature = "approximate")]
+        if let Some(approximate) = &self.approximate {
+            let compared = self.vectors.compared(query);
+            if let Some(near) = approximate.near(&compared, num_rows, (&self.rows, allowed)) {
+                return self.vectors.search_among(query, num_rows, near);
+            }
+        }
+        self.vectors.search(query, num_rows, |row| allowed.is_none_or(|allowed| allowed[row as usize]))
+    }
+
+    /// Removes documents. Returns the ids of their chunks.
+    fn remove(&mut self, sources: &[&str]) -> Vec<u32> {
         let mut keep = vec![true; self.rows.len()];
         for source in sources {
             if let Some(record) = self.documents.remove(*source) {
@@ -104,12 +141,14 @@ impl Memory {
             }
         }
         if keep.iter().all(|keep| *keep) {
-            return;
+            return Vec::new();
         }
+        let gone = self.rows.iter().zip(&keep).filter(|(_, keep)| !**keep).map(|(row, _)| row.id).collect();
         self.words.retain(&keep);
         self.vectors.retain(&keep);
         let mut row = keep.iter();
         self.rows.retain(|_| *row.next().expect("one for each row"));
+        gone
     }
 
     /// A document's rows. Its ids follow each other, and those of its chunks are all there.

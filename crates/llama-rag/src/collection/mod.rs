@@ -3,6 +3,8 @@
 //! What is on disk is the truth, and changes a whole document at a time; what is in memory (rounded vectors, words, places) is made from it
 //! when a store is opened, and follows each commit.
 
+#[cfg(feature = "approximate")]
+mod approximate;
 mod folder;
 mod indexing;
 mod memory;
@@ -34,6 +36,9 @@ pub struct CollectionSettings {
     pub vectors: VectorSettings,
     /// Counts tokens for the splitter; the engine itself, if absent.
     pub counter: Option<TokenCounter>,
+    /// From so many chunks on, vectors are found by a graph that may miss some, instead of a scan; never, if absent.
+    #[cfg(feature = "approximate")]
+    pub approximate_from: Option<usize>,
 }
 
 /// Documents, cut into chunks that can be searched by meaning and by word.
@@ -83,7 +88,13 @@ impl<E: LlamaEngine + 'static> Collection<E> {
         }
         let stored = StoreSettings::new(engine.info(), settings.split, &settings.vectors)?;
         let store = open(&stored)?;
-        let memory = Memory::load(&store, &stored)?;
+        #[cfg_attr(not(feature = "approximate"), expect(unused_mut, reason = "only a graph is added"))]
+        let mut memory = Memory::load(&store, &stored)?;
+        #[cfg(feature = "approximate")]
+        {
+            let graph = approximate::Approximate::open(settings.approximate_from, &memory, &store)?;
+            memory.approximate = Some(graph);
+        }
         Ok(Self { embedder: Embedder::new(engine), splitter, settings, store, memory })
     }
 
@@ -120,6 +131,14 @@ impl<E: LlamaEngine + 'static> Collection<E> {
         match self.memory.documents.get(source) {
             Some(record) => self.read_chunks(&record.chunk_ids().collect::<Vec<_>>()),
             None => Ok(Vec::new()),
+        }
+    }
+
+    #[cfg(feature = "approximate")]
+    fn save_graph(&mut self) -> Result<()> {
+        match &mut self.memory.approximate {
+            Some(approximate) => approximate.save(&self.store),
+            None => Ok(()),
         }
     }
 

@@ -106,7 +106,8 @@ impl<E: LlamaEngine + 'static> Collection<E> {
     }
 
     fn by_word(&self, question: &str, num_rows: usize, allowed: Option<&[bool]>) -> Vec<(u32, f32)> {
-        self.memory.words.search(question, num_rows, |row| is_allowed(allowed, row))
+        let allowed = |row| allowed.is_none_or(|allowed| allowed[row as usize]);
+        self.memory.words.search(question, num_rows, allowed)
     }
 
     async fn by_meaning(
@@ -117,7 +118,7 @@ impl<E: LlamaEngine + 'static> Collection<E> {
     ) -> Result<Vec<(u32, f32)>> {
         let embedded = self.embedder.queries(&[question]).await?;
         let query = &embedded.vectors[0];
-        let scan = |num_rows| self.memory.vectors.search(query, num_rows, |row| is_allowed(allowed, row));
+        let scan = |num_rows| self.memory.nearest(query, num_rows, allowed);
         let Rescoring::Times(times) = self.settings.vectors.rescoring else { return Ok(scan(num_rows)) };
         let rows: Vec<u32> =
             scan(num_rows.saturating_mul(times as usize)).into_iter().map(|(row, _)| row).collect();
@@ -127,8 +128,4 @@ impl<E: LlamaEngine + 'static> Collection<E> {
         let whole = whole.ok_or_else(|| self.store.damaged("a vector is not what was written"))?;
         Ok(rescore(query, rows.into_iter().zip(whole), num_rows))
     }
-}
-
-fn is_allowed(allowed: Option<&[bool]>, row: u32) -> bool {
-    allowed.is_none_or(|allowed| allowed[row as usize])
 }

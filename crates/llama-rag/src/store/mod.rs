@@ -25,8 +25,13 @@ const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("docume
 const CHUNKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("chunks");
 const VECTORS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("vectors");
 
+/// Stands for the path of a store without a file.
+const IN_MEMORY: &str = ":memory:";
+
 const SETTINGS: &str = "settings";
 const NEXT_CHUNK: &str = "next_chunk";
+/// Hash of the graph that fits the chunks.
+const GRAPH: &str = "graph";
 
 /// An open store.
 pub(crate) struct Store {
@@ -76,7 +81,7 @@ impl Store {
     /// A store that is gone with the process.
     pub(crate) fn in_memory(settings: &StoreSettings) -> Result<Self> {
         let make = || redb::Builder::new().create_with_backend(InMemoryBackend::new());
-        Self::of(Path::new(":memory:"), settings, || Ok(make()?))
+        Self::of(Path::new(IN_MEMORY), settings, || Ok(make()?))
     }
 
     fn of(
@@ -175,6 +180,31 @@ impl Store {
             }
         })?;
         if is_full { Err(RagError::StoreFull) } else { Ok(first_ids) }
+    }
+
+    /// The file; `None` if there is none.
+    #[cfg(feature = "approximate")]
+    pub(crate) fn file(&self) -> Option<&Path> {
+        (self.path != Path::new(IN_MEMORY)).then_some(&self.path)
+    }
+
+    /// Hash of the graph that fits the chunks, if one has been written since they changed.
+    #[cfg(feature = "approximate")]
+    pub(crate) fn graph_hash(&self) -> Result<Option<Vec<u8>>> {
+        let sealed = self.guarded(|| {
+            let meta = self.database().begin_read()?.open_table(META)?;
+            Ok(meta.get(GRAPH)?.map(|value| value.value().to_vec()))
+        })?;
+        Ok(sealed.and_then(|sealed| record::unseal(GRAPH.as_bytes(), &sealed).map(<[u8]>::to_vec)))
+    }
+
+    #[cfg(feature = "approximate")]
+    pub(crate) fn set_graph_hash(&self, hash: &[u8]) -> Result<()> {
+        self.guarded(|| {
+            let write = self.database().begin_write()?;
+            write.open_table(META)?.insert(GRAPH, record::seal(GRAPH.as_bytes(), hash).as_slice())?;
+            Ok(write.commit()?)
+        })
     }
 
     /// Texts of some chunks.
@@ -280,6 +310,7 @@ fn place(write: &redb::WriteTransaction, changes: &Changes) -> Result<Option<Vec
     for (source, record) in &changes.updated {
         documents.insert(source.as_str(), record.seal(source).as_slice())?;
     }
+    meta.remove(GRAPH)?;
     meta.insert(NEXT_CHUNK, next.unwrap_or(0).to_le_bytes().as_slice())?;
     Ok(Some(first_ids))
 }

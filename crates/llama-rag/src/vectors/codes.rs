@@ -106,6 +106,17 @@ impl Codes {
         }
     }
 
+    #[cfg(feature = "approximate")]
+    pub(super) fn decoded(&self, row: usize, len: usize) -> Vec<f32> {
+        match self {
+            Self::F32(rows) => row_of(rows, row, len).to_vec(),
+            Self::F16(rows) => row_of(rows, row, len).iter().map(|x| x.to_f32()).collect(),
+            Self::Int8 { codes, scales } => {
+                row_of(codes, row, len).iter().map(|code| f32::from(*code) * scales[row]).collect()
+            }
+        }
+    }
+
     pub(super) fn retain(&mut self, keep: &[bool], len: usize) {
         match self {
             Self::F32(rows) => retain_rows(rows, keep, len),

@@ -4,10 +4,14 @@
 //! are scored again with the vectors as the model gave them ([`rescore`]).
 
 mod codes;
+#[cfg(feature = "approximate")]
+mod graph;
 
 pub use codes::VectorType;
 pub(crate) use codes::floats;
 use codes::{Codes, dot};
+#[cfg(feature = "approximate")]
+pub(crate) use graph::Graph;
 use llama_engine::{Dimensions, EmbeddingInfo};
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +119,17 @@ impl VectorIndex {
         self.codes.row_to_bytes(row, self.dimensions)
     }
 
+    /// Components that are kept.
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// A row as it is compared.
+    #[cfg(feature = "approximate")]
+    pub(crate) fn decoded(&self, row: usize) -> Vec<f32> {
+        self.codes.decoded(row, self.dimensions)
+    }
+
     /// Drops the rows for which `keep` says so, and numbers the others anew, in their order.
     pub fn retain(&mut self, keep: &[bool]) {
         self.codes.retain(keep, self.dimensions);
@@ -123,12 +138,28 @@ impl VectorIndex {
 
     /// The nearest rows among those that `allowed` covers, nearest first; of equals the earlier one. Reads every allowed row.
     pub fn search(&self, query: &[f32], num_rows: usize, allowed: impl Fn(u32) -> bool) -> Vec<(u32, f32)> {
+        self.search_among(query, num_rows, (0..self.num_rows as u32).filter(|row| allowed(*row)))
+    }
+
+    /// The nearest of these rows, nearest first; of equals the earlier one.
+    pub(crate) fn search_among(
+        &self,
+        query: &[f32],
+        num_rows: usize,
+        rows: impl IntoIterator<Item = u32>,
+    ) -> Vec<(u32, f32)> {
         let query = self.codes.query(&cut(query, self.dimensions));
         let mut top = Top::new(num_rows);
-        for row in (0..self.num_rows as u32).filter(|row| allowed(*row)) {
+        for row in rows {
             top.push(Scored { row, score: self.codes.score(&query, row as usize) });
         }
         top.into_sorted().into_iter().map(|scored| (scored.row, scored.score)).collect()
+    }
+
+    /// The components of a vector that are compared.
+    #[cfg(feature = "approximate")]
+    pub(crate) fn compared(&self, vector: &[f32]) -> Vec<f32> {
+        cut(vector, self.dimensions)
     }
 }
 

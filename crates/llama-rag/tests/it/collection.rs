@@ -173,3 +173,42 @@ fn what_makes_no_sense_is_refused() {
     let empty = block_on(collection.add(vec![Document::new("empty", "  \n ")])).unwrap();
     assert_eq!((empty.added, empty.num_chunks), (1, 0));
 }
+
+/// The graph finds what the scan finds, follows changes, and is there again after opening, whatever became of its file.
+#[cfg(feature = "approximate")]
+#[test]
+fn a_graph_finds_what_a_scan_finds() {
+    let home = tempfile::tempdir().unwrap();
+    let [store, scanned] = ["store", "scanned"].map(|name| home.path().join(name));
+    let open = |path: &std::path::Path, approximate_from| {
+        Collection::open(path, bard(), CollectionSettings { approximate_from, ..settings() }).unwrap()
+    };
+    let text = |i: usize| {
+        Document::new(format!("{i}"), format!("Ship {i} has {} masts and {} sails.", i % 5, i % 13))
+    };
+    let compare = |store: &Collection<_>, scanned: &Collection<_>| {
+        let num_equal = (0..20)
+            .filter(|i| {
+                let question = format!("ship {i} with {} sails", i % 13);
+                search(store, &question, Ranking::Vectors) == search(scanned, &question, Ranking::Vectors)
+            })
+            .count();
+        assert!(num_equal >= 18, "{num_equal} of 20 questions find the same");
+    };
+    let mut graph = open(&store, Some(50));
+    let mut scan = open(&scanned, None);
+    for collection in [&mut graph, &mut scan] {
+        block_on(collection.add((0..120).map(text).collect())).unwrap();
+        (0..120).step_by(7).for_each(|i| assert!(collection.remove(&i.to_string()).unwrap()));
+        block_on(collection.add((120..160).map(text).collect())).unwrap();
+    }
+    compare(&graph, &scan);
+    drop(graph);
+    let file = home.path().join("store.graph");
+    let saved = std::fs::read(&file).unwrap();
+    compare(&open(&store, Some(50)), &scan);
+    std::fs::write(&file, &saved[..saved.len() / 2]).unwrap();
+    compare(&open(&store, Some(50)), &scan);
+    std::fs::remove_file(&file).unwrap();
+    compare(&open(&store, Some(50)), &scan);
+}
