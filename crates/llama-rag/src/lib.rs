@@ -71,6 +71,8 @@
 //!   filters while it searches. `sqlite-vec` scans, too, as of 0.1, and needs SQLite. A scan reads every vector,
 //!   so its time grows with them: a graph pays where that, and not the answer's first token, is what one waits for.
 
+#[cfg(any(feature = "graphrag", feature = "rig"))]
+pub mod adapters;
 mod bm25;
 mod cited;
 mod collection;
