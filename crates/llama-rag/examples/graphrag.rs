@@ -1,7 +1,7 @@
 //! graphrag-core on a model in this process: its boxed embedder fills its vector store, its boxed language model answers.
 //! `cargo run -p llama-rag --features graphrag --example graphrag "By any other name, a rose"`
 
-use std::{collections::HashMap, io::Write, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::StreamExt;
 use graphrag_core::{
@@ -16,13 +16,10 @@ use llama_rag::adapters::{
 };
 use llama_runtime::{CandleEngine, EngineOptions};
 
-const LINES: [(&str, &str); 3] = [
-    (
-        "juliet",
-        "JULIET.\nWhat's in a name? That which we call a rose,\nBy any other name would smell as sweet;",
-    ),
-    ("hamlet", "HAMLET.\nTo be, or not to be, that is the question:"),
-    ("richard", "RICHARD.\nA horse! A horse! My kingdom for a horse!"),
+const LINES: [&str; 3] = [
+    "JULIET.\nWhat's in a name? That which we call a rose,\nBy any other name would smell as sweet;",
+    "HAMLET.\nTo be, or not to be, that is the question:",
+    "RICHARD.\nA horse! A horse! My kingdom for a horse!",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,23 +38,18 @@ async fn ask(question: &str) -> Result<(), Box<dyn std::error::Error>> {
         Box::new(EngineLanguageModel::new(engine, PromptForm::Text, options));
 
     let store = MemoryVectorStore::new();
-    let vectors = embedder.embed_batch(&LINES.map(|(_, text)| text)).await?;
-    let entries = LINES
-        .iter()
-        .zip(vectors)
-        .map(|((id, text), vector)| (*id, vector, HashMap::from([("text".to_owned(), text.to_string())])));
+    let vectors = embedder.embed_batch(&LINES).await?;
+    let entries = LINES.into_iter().zip(vectors).map(|(text, vector)| (text, vector, HashMap::new()));
     store.add_vectors_batch(entries.collect()).await?;
     let found = store.search(&embedder.embed(question).await?, 1).await?.remove(0);
     println!("{:.3} {}\n", found.score, found.id);
 
-    let context = found.metadata["text"].clone();
     let values =
-        HashMap::from([("context".to_owned(), context), ("question".to_owned(), question.to_owned())]);
+        HashMap::from([("context".to_owned(), found.id), ("question".to_owned(), question.to_owned())]);
     let prompt = PromptTemplate::new("{context}\n\n{question}\n".to_owned()).fill(&values)?;
     let mut answer = model.complete_streaming(&prompt).await?;
     while let Some(text) = answer.next().await {
         print!("{}", text?);
-        std::io::stdout().flush()?;
     }
     println!("\n\n{:?}", model.get_usage_stats().await?);
     Ok(())

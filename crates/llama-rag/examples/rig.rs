@@ -1,7 +1,7 @@
 //! rig on a model in this process: documents into rig's vector store, the nearest one into a request of rig's, the answer as it comes.
 //! `cargo run -p llama-rag --features rig --example rig "What is in a name?"`
 
-use std::{io::Write, sync::Arc};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use llama_engine::{EmbedRequest, GenerateRequest};
@@ -53,7 +53,6 @@ async fn ask(question: &str) -> Result<(), Box<dyn std::error::Error>> {
     while let Some(item) = answer.next().await {
         if let Item::Event(StreamEvent::Text { text, .. }) = item? {
             print!("{text}");
-            std::io::stdout().flush()?;
         }
     }
     println!("\n\n{:?}", answer.finish().await?.usage);

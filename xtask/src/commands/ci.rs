@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: || tidy::Tidy {}.run() },
     Step { name: "packages", run: packages },
     Step { name: "clippy", run: clippy },
+    Step { name: "adapters", run: adapters },
     Step { name: "docs", run: docs },
     Step { name: "Apple types", run: || check_apple::CheckApple {}.run() },
     Step { name: "CPU parity", run: || parity(&["--", "--cases", "300"]) },
@@ -66,6 +67,12 @@ impl Task for Ci {
 
 fn clippy() -> anyhow::Result<()> {
     cargo::run(cargo::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Lints what other crates' traits are implemented by, with its tests and examples, behind features that nothing else turns on.
+fn adapters() -> anyhow::Result<()> {
+    let features = ["clippy", "--package=llama-rag", "--features=graphrag,rig", "--all-targets"];
+    cargo::run(cargo::cargo(features.into_iter().chain(["--", "-D", "warnings"])))
 }
 
 /// Compares a device with the reference.
