@@ -136,7 +136,7 @@ fn open(
     on_stage: &dyn Fn(LoadStage),
 ) -> Result<(Loaded, AnyWorker), LoadError> {
     on_stage(LoadStage::Checkpoint);
-    let backend: Arc<dyn Backend> = options.device.backend()?.into();
+    let backend: Arc<dyn Backend> = options.device.backend()?;
     match AnyCheckpoint::open(path)? {
         AnyCheckpoint::Decoder(checkpoint) => {
             let (loaded, parts) = open_decoder((path, checkpoint), &backend, options, (commands, on_stage))?;

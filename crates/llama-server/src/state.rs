@@ -10,9 +10,7 @@ use std::{
 
 use llama_engine::LlamaEngine;
 
-use crate::{
-    ServerConfig, admission::Admission, answers::Answers, contexts::Contexts, metrics::Metrics,
-};
+use crate::{ServerConfig, admission::Admission, answers::Answers, contexts::Contexts, metrics::Metrics};
 
 /// The engine, and everything that is counted across requests. Clones are the same.
 pub(crate) struct App<E> {

@@ -24,7 +24,7 @@ fn options() -> GenerateRequest {
 }
 
 async fn said<E: LlamaEngine>(engine: &E, request: GenerateRequest) -> String {
-    engine.generate(request).await.unwrap().collect().await.unwrap().text
+    engine.generate(request).await.expect("bard takes it").collect().await.expect("bard answers").text
 }
 
 #[test]

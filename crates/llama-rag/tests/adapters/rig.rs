@@ -27,7 +27,7 @@ fn options() -> GenerateRequest {
 
 fn look() -> ToolDefinition {
     let parameters = json!({ "type": "object", "properties": { "at": { "enum": ["sky", "sea"] } }, "required": ["at"], "additionalProperties": false });
-    ToolDefinition::new(ToolName::new("look").unwrap(), "Looks somewhere.", parameters)
+    ToolDefinition::new(ToolName::new("look").expect("a name"), "Looks somewhere.", parameters)
 }
 
 #[test]

@@ -18,9 +18,9 @@ const README: &str = include_str!("../../README.md");
 /// A line of Prometheus' text: name, labels and value.
 fn samples(text: &str) -> impl Iterator<Item = (&str, &str, f64)> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        let (name, labels) = series.split_once('{').unwrap();
-        (name, labels.trim_end_matches('}'), value.parse().unwrap())
+        let (series, value) = line.rsplit_once(' ').expect("a series has a value");
+        let (name, labels) = series.split_once('{').expect("a series has labels");
+        (name, labels.trim_end_matches('}'), value.parse().expect("a value is a number"))
     })
 }
 
@@ -40,7 +40,7 @@ struct Served {
 impl Served {
     async fn start(events: &EngineEvents) -> Self {
         let bard = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/bard");
-        let engine = CandleEngine::load(bard, EngineOptions::default()).await.unwrap();
+        let engine = CandleEngine::load(bard, EngineOptions::default()).await.expect("bard loads");
         let app = App::new(engine, ServerConfig::default());
         let metrics = app.metrics.clone();
         events.feed(&metrics);
@@ -52,9 +52,14 @@ impl Served {
         let method = if body.is_empty() { "GET" } else { "POST" };
         let request =
             Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
-        let response =
-            self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
-        String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::from(body.to_owned())).expect("a request"))
+            .await
+            .expect("the router answers");
+        String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.expect("a whole body").to_vec())
+            .expect("text")
     }
 }
 

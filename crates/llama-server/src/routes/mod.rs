@@ -45,7 +45,6 @@ pub(crate) fn of<E: LlamaEngine + 'static>(app: App<E>) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/openapi.json", get(openapi::document))
-
         .route("/metrics", get(metrics::show::<E>));
     let cors = cors(&app.config.cors_origins);
     asked
