@@ -30,7 +30,6 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: || tidy::Tidy {}.run() },
     Step { name: "packages", run: packages },
     Step { name: "clippy", run: clippy },
-    Step { name: "adapters", run: adapters },
     Step { name: "docs", run: docs },
     Step { name: "Apple types", run: || check_apple::CheckApple {}.run() },
     Step { name: "CPU parity", run: || parity(&["--", "--cases", "300"]) },
@@ -66,13 +65,15 @@ impl Task for Ci {
 }
 
 fn clippy() -> anyhow::Result<()> {
-    cargo::run(cargo::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
-}
-
-/// Lints what other crates' traits are implemented by, with its tests and examples, behind features that nothing else turns on.
-fn adapters() -> anyhow::Result<()> {
-    let features = ["clippy", "--package=llama-rag", "--features=graphrag,rig", "--all-targets"];
-    cargo::run(cargo::cargo(features.into_iter().chain(["--", "-D", "warnings"])))
+    cargo::run(cargo::cargo([
+        "clippy",
+        "--workspace",
+        cargo::ADAPTERS,
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 /// Compares a device with the reference.
@@ -93,7 +94,7 @@ fn in_emulator(arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 fn docs() -> anyhow::Result<()> {
-    let mut command = cargo::cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
+    let mut command = cargo::cargo(["doc", "--workspace", cargo::ADAPTERS, "--no-deps", "--quiet"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     cargo::run(command)
 }

@@ -119,12 +119,13 @@ fn runners(rest: &[String]) -> Vec<Command> {
     let mut commands = Vec::new();
     // Arguments select among the other tests: documentation tests take no nextest flags.
     if rest.first().is_none_or(|arg| arg == "--") {
-        commands.push(cargo::cargo(["test", "--workspace", "--doc"]));
+        commands.push(cargo::cargo(["test", "--workspace", cargo::ADAPTERS, "--doc"]));
     }
     let mut main = if cargo::has_subcommand("nextest") {
-        cargo::cargo(["nextest", "run", "--workspace", "--no-fail-fast"])
+        cargo::cargo(["nextest", "run", "--workspace", cargo::ADAPTERS, "--no-fail-fast"])
     } else {
-        cargo::cargo(["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-fail-fast"])
+        let kinds = ["--lib", "--bins", "--tests", "--examples", "--no-fail-fast"];
+        cargo::cargo(["test", "--workspace", cargo::ADAPTERS].into_iter().chain(kinds))
     };
     main.args(rest);
     commands.push(main);
