@@ -1,10 +1,10 @@
 //! What is measured, and how Prometheus reads it at `/metrics`.
 //!
-//! Two sources feed one registry. Whoever answers a request tells its [`RequestObserver`] what happens: that works for
+//! Two sources feed one registry. Whoever answers a request tells its `RequestObserver` what happens: that works for
 //! any engine. What only an engine knows, such as its cache, comes from the events of the engine that runs here, by
 //! [`EngineEvents`]; where no engine reports, those metrics are missing, and so is energy without a sensor: nothing
 //! reads zero because nobody measured it. Names and buckets are vLLM's where it has the same, so dashboards made for it
-//! work; [`catalog`] lists all. Labels have few values: none comes from a client.
+//! work; `catalog` lists all. Labels have few values: none comes from a client.
 
 mod catalog;
 #[cfg(feature = "events")]
