@@ -8,13 +8,13 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-use super::{Task, check_apple, parity, test, tidy};
+use super::{Task, check_apple, clients, parity, test, tidy};
 use crate::cargo;
 
 /// More packages than this in the tree of the facade, and a cold build takes too long.
 const PACKAGE_LIMIT: usize = 300;
 
-/// Run every check that a change must pass: fmt, clippy, tidy, docs, packages, types for other devices, parity, tests
+/// Run every check that a change must pass: fmt, clippy, tidy, docs, packages, types for other devices, parity, clients, tests
 #[derive(clap::Parser)]
 #[command(name = "ci")]
 pub(crate) struct Ci {}
@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     },
     // With the program that the step before has built.
     Step { name: "mutants", run: || in_emulator(&["run", "--package", "mutants"]) },
+    Step { name: "clients", run: || clients::Clients::try_parse_from(["clients"])?.run() },
     Step { name: "test", run: || test::Test::try_parse_from(["test"])?.run() },
 ];
 

@@ -3,6 +3,7 @@
 mod check_apple;
 mod check_cuda;
 mod ci;
+mod clients;
 mod compare;
 mod eval;
 mod load;
@@ -20,6 +21,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command::of::<check_apple::CheckApple>(),
     Command::of::<check_cuda::CheckCuda>(),
     Command::of::<ci::Ci>(),
+    Command::of::<clients::Clients>(),
     Command::of::<compare::Compare>(),
     Command::of::<eval::Eval>(),
     Command::of::<load::Load>(),
