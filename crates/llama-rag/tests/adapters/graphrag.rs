@@ -41,8 +41,8 @@ fn embeddings_are_the_engines_own() {
         let cut = EmbedRequest { dimensions: Some(Dimensions::Untrained(16)), ..EmbedRequest::default() };
         let embedder = EngineEmbedder::new(engine.clone(), cut).unwrap();
         assert_eq!((embedder.dimension(), embedder.embed("rose").await.unwrap().len()), (16, 16));
-        let refused = embedder.embed("").await;
-        assert!(matches!(&refused, Err(GraphRAGError::Validation { .. })), "{refused:?}");
+        let refused = embedder.embed(&"To be ".repeat(2000)).await;
+        assert!(matches!(&refused, Err(GraphRAGError::ResourceLimit { limit: 1024, .. })), "{refused:?}");
 
         let untrained = EmbedRequest { dimensions: Some(Dimensions::Trained(16)), ..EmbedRequest::default() };
         assert!(EngineEmbedder::new(engine, untrained).is_err());

@@ -177,7 +177,7 @@ fn the_engines_errors_are_at_the_end_of_the_chain() {
         assert!(matches!(source, Some(EngineError::ContextTooLong { context_len: 1024, .. })), "{error:?}");
         assert!(!error.is_retryable());
         let model = embedding_model(bard().await, EmbedRequest::default()).unwrap();
-        let Err(error) = model.call(vec![String::new()]).await else { panic!("nothing is embedded") };
+        let Err(error) = model.call(vec!["To be ".repeat(2000)]).await else { panic!("nothing is embedded") };
         assert!(error.source().is_some_and(|source| source.is::<EngineError>()), "{error:?}");
     });
 }
