@@ -1,4 +1,4 @@
-//! `cargo xtask clients`: the official OpenAI clients for Python and Node, against a live server.
+//! `cargo xtask clients`: the official OpenAI clients for Python and Node, and `async-openai`, against a live server.
 //!
 //! Owns the server's process and where the clients are installed (below the target folder, never in the checkout). What they check is
 //! in `tests/clients/`; each prints its own counts, and the last line here is their sum.
@@ -25,8 +25,8 @@ const KEY: &str = "xtask-clients";
 #[derive(clap::Parser)]
 #[command(name = "clients")]
 pub(crate) struct Clients {
-    /// Run only these: python, node
-    #[arg(value_name = "CLIENT", default_values_t = ["python", "node"].map(str::to_owned))]
+    /// Run only these: python, node, rust
+    #[arg(value_name = "CLIENT", default_values_t = ["python", "node", "rust"].map(str::to_owned))]
     clients: Vec<String>,
 }
 
@@ -61,7 +61,14 @@ fn suite(name: &str, root: &Path, folder: &Path) -> anyhow::Result<Command> {
     match name {
         "python" => python(root, folder),
         "node" => node(root, folder),
-        other => bail!("there is no client {other:?}: python, node"),
+        "rust" => {
+            let mut command = cargo::cargo(["run", "--quiet", "--locked", "--"]);
+            // A workspace of its own: what it depends on changes no build of ours.
+            command.current_dir(root.join("tests/clients/rust"));
+            command.env("CARGO_TARGET_DIR", folder.join("rust"));
+            Ok(command)
+        }
+        other => bail!("there is no client {other:?}: python, node, rust"),
     }
 }
 
