@@ -37,8 +37,8 @@ impl Task for Clients {
         let model = resolve(MODEL, &TerminalProgress::new())?;
         let suites = self.clients.iter().map(|name| suite(name, &root, &folder));
         let suites = suites.collect::<anyhow::Result<Vec<_>>>()?;
-        // Of the whole workspace, so that the tests find it built.
-        cargo::run(cargo::cargo(["build", "--workspace", cargo::ADAPTERS, "--bin", "llama-server"]))?;
+        // As its own tests need it, so that nothing is built twice: with the features that tests turn on.
+        cargo::run(cargo::cargo(["test", "--workspace", cargo::ADAPTERS, "--no-run", "--test", "it"]))?;
         let server = Server::start(&root, &model)?;
         let (mut passed, mut failed, mut broken) = (0, 0, false);
         for mut suite in suites {
