@@ -1,7 +1,7 @@
 //! The worker of an encoder: texts of all requests in one queue, computed in flat batches under a token budget.
 //!
 //! A request's texts are sorted by length, so that a batch is filled well, and stand in line one by one, between the
-//! requests after it (start-time fair queueing, as in [`crate::scheduler::SequenceId`]). So requests take turns however
+//! requests after it (start-time fair queueing: [`SequenceId`]). So requests take turns however
 //! many texts they have, and nobody starves.
 
 use std::{
@@ -24,10 +24,7 @@ use super::{
     embedding::{Collector, Embedding},
     step::{StepFailure, contained},
 };
-use crate::EngineStats;
-
-/// Ranks that one step of priority overtakes.
-const HEAD_START: i64 = 64;
+use crate::{EngineStats, scheduler::SequenceId};
 
 /// What a batch needs of a model. Besides [`Encoder`] there is a scripted one in this file's tests.
 pub(crate) trait Encode {
@@ -46,18 +43,15 @@ pub(crate) struct EncoderWorker {
     encoder: Box<dyn Encode>,
     max_step_tokens: usize,
     num_waiting: Arc<AtomicUsize>,
-    /// By rank, then by arrival.
-    queue: BTreeMap<(i64, u64), Text>,
+    queue: BTreeMap<SequenceId, Text>,
     num_arrivals: u64,
     /// Where the next request stands in line: after the last one, and after what has been computed.
-    next_place: i64,
+    next_place: u64,
 }
 
 struct Text {
     tokens: Vec<u32>,
     embedding: Embedding,
-    /// Where it stands in line, without its head start.
-    place: i64,
     /// The request's place among those that wait, until its first text goes.
     waits: Option<Waits>,
 }
@@ -154,9 +148,8 @@ impl EncoderWorker {
             let (collector, sum) = (collector.clone(), Vec::new());
             let embedding =
                 Embedding { collector, text_idx, pooling, normalization, dimensions, sum, weight: 0.0 };
-            let rank = place - HEAD_START * i64::from(priority.0);
-            let text = Text { tokens, embedding, place, waits: waits.take() };
-            self.queue.insert((rank, self.num_arrivals), text);
+            let id = SequenceId::in_line(place, self.num_arrivals, priority);
+            self.queue.insert(id, Text { tokens, embedding, waits: waits.take() });
             self.num_arrivals += 1;
         }
         self.next_place += 1;
@@ -166,20 +159,20 @@ impl EncoderWorker {
     fn step(&mut self) {
         self.drop_abandoned();
         let batch = self.next_batch();
-        let Some(furthest) = batch.iter().map(|text| text.place).max() else {
+        let Some(furthest) = batch.iter().map(|(id, _)| id.place()).max() else {
             return;
         };
         self.next_place = self.next_place.max(furthest + 1);
-        let tokens: Vec<&[u32]> = batch.iter().map(|text| text.tokens.as_slice()).collect();
+        let tokens: Vec<&[u32]> = batch.iter().map(|(_, text)| text.tokens.as_slice()).collect();
         let computed = contained(|| self.encoder.forward(&tokens));
         match computed.and_then(|states| states.map_err(|error| StepFailure::Model(Arc::new(error)))) {
             Ok(states) => {
-                for (text, states) in batch.into_iter().zip(states) {
+                for ((_, text), states) in batch.into_iter().zip(states) {
                     finish(text.embedding, &states);
                 }
             }
             Err(failure) => {
-                for (text, error) in batch.iter().zip(failure.errors()) {
+                for ((_, text), error) in batch.iter().zip(failure.errors()) {
                     text.embedding.collector.borrow_mut().fail(error);
                 }
             }
@@ -192,16 +185,16 @@ impl EncoderWorker {
     }
 
     /// The first texts in line, as many as the budget allows, and at least one.
-    fn next_batch(&mut self) -> Vec<Text> {
+    fn next_batch(&mut self) -> Vec<(SequenceId, Text)> {
         let (mut batch, mut num_tokens) = (Vec::new(), 0);
         while let Some(entry) = self.queue.first_entry() {
             num_tokens += entry.get().tokens.len();
             if num_tokens > self.max_step_tokens && !batch.is_empty() {
                 break;
             }
-            let mut text = entry.remove();
+            let (id, mut text) = entry.remove_entry();
             text.waits = None;
-            batch.push(text);
+            batch.push((id, text));
         }
         batch
     }
