@@ -12,6 +12,7 @@ mod engine_events;
 mod http;
 mod observer;
 mod registry;
+mod scrape;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub(crate) use http::{count, show};
 use observer::RequestHandles;
 pub(crate) use observer::RequestObserver;
 use registry::Registry;
+pub use scrape::{NotMetrics, Scrape, Window};
 
 /// The metrics of one server. Clones are the same.
 #[derive(Clone, Debug)]
