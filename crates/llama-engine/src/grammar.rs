@@ -81,6 +81,9 @@ pub struct CitationGrammar {
 }
 
 /// Where a citation must stand.
+///
+/// A model that wants to go on without one is led to it: what the lack forbids, such as the end of the answer, hands its likelihood to the bracket that
+/// opens a citation. So an answer ends where the model wants it to end, instead of running on to its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequiredCitations {
     /// Nowhere.

@@ -11,7 +11,7 @@ use llama_runtime::{
 };
 use support::{
     Random, bard, check_idle, exactly,
-    speculating::{check, events, guided, lookup, options, requests, sampled, speculating},
+    speculating::{check, citing, events, guided, lookup, options, requests, sampled, speculating},
     tokens,
 };
 
@@ -118,7 +118,8 @@ fn rejection_changes_no_greedy_answer() {
 fn grammars_filter_drafts_and_stay_exact() {
     let greedy: Vec<_> = (0..30).map(guided).collect();
     let warm: Vec<_> = (0..30).map(|seed| sampled(guided(seed), seed)).collect();
-    for requests in [greedy, warm] {
+    let cited: Vec<_> = (0..20).map(|seed| sampled(citing(seed), seed)).collect();
+    for requests in [greedy, warm, cited] {
         assert!(check(options(oracle(answers(&requests))), &requests).1 > 100);
         assert!(check(options(lookup()), &requests).1 > 0);
     }

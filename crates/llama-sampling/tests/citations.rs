@@ -46,6 +46,44 @@ fn an_answer_or_each_sentence_cites() {
     assert!(matches!(error, GrammarError::Refused { .. }), "{error}");
 }
 
+/// The likeliest token of a model that wants nothing as much as `wanted`, and its logit.
+fn led_to(constraint: &mut Constraint, wanted: u32, logits: &[(u32, f32)]) -> (u32, f32) {
+    let mut row = vec![0.0; 257];
+    logits.iter().for_each(|&(token, logit)| row[token as usize] = logit);
+    row[wanted as usize] = 9.0;
+    constraint.mask().unwrap().apply(&mut row);
+    let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+    (best as u32, row[best])
+}
+
+fn accept(constraint: &mut Constraint, text: &str) {
+    text.bytes().for_each(|byte| constraint.accept(byte.into()).unwrap());
+}
+
+#[test]
+fn what_lacks_a_citation_leads_to_one() {
+    let (end, open) = (256, u32::from(b'['));
+    let mut answer = compile(&[1, 2], RequiredCitations::PerAnswer);
+    accept(&mut answer, "It is");
+    assert_eq!(led_to(&mut answer, end, &[]), (open, 9.0), "it may not end yet");
+    assert_eq!(led_to(&mut answer, b'x'.into(), &[(end, 5.0)]), (b'x'.into(), 9.0), "and need not");
+    accept(&mut answer, "[");
+    assert_eq!(
+        led_to(&mut answer, end, &[(b'2'.into(), 1.0)]),
+        (b'2'.into(), 1.0),
+        "inside a marker is no way out"
+    );
+    accept(&mut answer, "2]");
+    assert_eq!(led_to(&mut answer, end, &[]), (end, 9.0));
+    let mut sentence = compile(&[1], RequiredCitations::PerSentence);
+    accept(&mut sentence, "It is.");
+    assert_eq!(led_to(&mut sentence, b' '.into(), &[]), (open, 9.0), "white space would end the sentence");
+    accept(&mut sentence, "[1]");
+    assert_eq!(led_to(&mut sentence, b' '.into(), &[]), (b' '.into(), 9.0));
+    let mut optional = compile(&[1], RequiredCitations::None);
+    assert_eq!(led_to(&mut optional, end, &[]), (end, 9.0));
+}
+
 /// A model whose logits are random, with likely brackets: they are what has to be held in check.
 fn random_answer(mut constraint: Constraint, vocabulary: &Vocabulary, seed: u64) -> (String, bool) {
     let mut bytes = Vec::new();

@@ -2,7 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use futures::{StreamExt, executor::block_on, future::join_all};
-use llama_engine::{Event, Finished, GenerateRequest, Grammar, LlamaEngine, Prompt, Sampling, TokenEvent};
+use llama_engine::{
+    CitationGrammar, Event, Finished, GenerateRequest, Grammar, LlamaEngine, Prompt, RequiredCitations,
+    Sampling, TokenEvent,
+};
 use llama_runtime::{
     CandleEngine, EngineOptions,
     speculation::{CostTable, Costs, DrafterChoice, PromptLookup, SpeculationOptions},
@@ -82,4 +85,10 @@ pub(crate) fn guided(seed: u64) -> GenerateRequest {
     let prompt = Prompt::Tokens(tokens(seed, 9 + seed as usize % 20));
     let request = GenerateRequest::new(prompt).with_max_tokens(60 + seed as usize % 17);
     request.with_grammar(Grammar::JsonSchema(schema.to_owned()))
+}
+
+/// A request for text that cites, at least once or in each sentence.
+pub(crate) fn citing(seed: u64) -> GenerateRequest {
+    let required = if seed.is_multiple_of(2) { RequiredCitations::PerAnswer } else { RequiredCitations::PerSentence };
+    guided(seed).with_grammar(Grammar::Citations(CitationGrammar { ids: vec![1, 12], required }))
 }

@@ -3,10 +3,10 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use llama_engine::Grammar;
+use llama_engine::{CitationGrammar, Grammar, RequiredCitations};
 use llguidance::{
     Matcher, ParserFactory,
     api::{GrammarWithLexer, ParserLimits, TopLevelGrammar},
@@ -15,8 +15,9 @@ use llguidance::{
 };
 
 use super::{
-    Constraint, GrammarError, GrammarLimits, GrammarVocabulary, Position, citations, gbnf, json_schema,
-    tool_calls,
+    Constraint, GrammarError, GrammarLimits, GrammarVocabulary, Position,
+    citations::{self, Lack},
+    gbnf, json_schema, tool_calls,
 };
 
 /// Compiled grammars that are kept.
@@ -25,7 +26,7 @@ const MOST_CACHED: usize = 32;
 /// Compiles grammars for one vocabulary. Made once and shared: it keeps what it compiled last.
 ///
 /// ```
-/// use llama_engine::Grammar;
+/// use llama_engine::{CitationGrammar, Grammar, RequiredCitations};
 /// use llama_sampling::{GrammarCompiler, GrammarLimits, GrammarVocabulary, VocabularyPiece};
 /// use std::sync::Arc;
 ///
@@ -46,6 +47,7 @@ pub struct GrammarCompiler {
     vocabulary: GrammarVocabulary,
     factory: ParserFactory,
     limits: GrammarLimits,
+    lack: OnceLock<Arc<Lack>>,
     /// The most recently used last.
     cache: Mutex<VecDeque<(Grammar, Constraint)>>,
 }
@@ -73,7 +75,7 @@ impl GrammarCompiler {
             precompute_large_lexemes: true,
             verbose_errors: false,
         };
-        Ok(Self { vocabulary, factory, limits, cache: Mutex::default() })
+        Ok(Self { vocabulary, factory, limits, lack: OnceLock::new(), cache: Mutex::default() })
     }
 
     /// A constraint at the beginning of its text.
@@ -90,7 +92,7 @@ impl GrammarCompiler {
         }
         let grammar = TopLevelGrammar::from_grammar(self.translate(source)?);
         let parser = self.factory.create_parser(grammar).map_err(|error| located(&refusal(&error)))?;
-        let mut constraint = Constraint::new(Matcher::new(Ok(parser)));
+        let mut constraint = Constraint::new(Matcher::new(Ok(parser)), self.lack(source));
         // A grammar that cannot even begin is refused here.
         constraint.mask()?;
         let mut cache = self.lock();
@@ -114,6 +116,17 @@ impl GrammarCompiler {
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Grammar, Constraint)>> {
         // Entries are put in whole, so a panic elsewhere leaves none half made.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a required citation needs of the vocabulary.
+    fn lack(&self, source: &Grammar) -> Option<Arc<Lack>> {
+        match source {
+            Grammar::Citations(CitationGrammar { required: RequiredCitations::None, .. }) => None,
+            Grammar::Citations(_) => {
+                Some(self.lack.get_or_init(|| Arc::new(Lack::new(&self.vocabulary))).clone())
+            }
+            _ => None,
+        }
     }
 
     /// A grammar as the engine takes it.

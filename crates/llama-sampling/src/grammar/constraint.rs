@@ -1,24 +1,28 @@
 //! A grammar and the text read so far.
 
+use std::sync::Arc;
+
 use llguidance::Matcher;
 
-use super::{GrammarError, TokenMask, refusal};
+use super::{GrammarError, TokenMask, citations::Lack, refusal};
 
 /// Where one sequence stands in its grammar. Clones go on independently, as speculation needs.
 #[derive(Clone)]
 pub struct Constraint {
     matcher: Matcher,
+    /// Of a grammar that requires citations.
+    lack: Option<Arc<Lack>>,
 }
 
 impl Constraint {
-    pub(super) fn new(matcher: Matcher) -> Self {
-        Self { matcher }
+    pub(super) fn new(matcher: Matcher, lack: Option<Arc<Lack>>) -> Self {
+        Self { matcher, lack }
     }
 
     /// A clone that shares no cache, so that what it costs depends on its own text alone, and what it tries costs the
     /// original nothing.
     pub fn unshared(&self) -> Self {
-        Self { matcher: self.matcher.deep_clone() }
+        Self { matcher: self.matcher.deep_clone(), lack: self.lack.clone() }
     }
 
     /// The tokens that may come next; end tokens are among them exactly where the grammar may end. Where the bytes that
@@ -31,7 +35,10 @@ impl Constraint {
         let bits = bits.map_err(|error| GrammarError::NoToken { reason: refusal(&error) })?;
         match bits.is_zero() {
             true => Err(GrammarError::NoToken { reason: "the vocabulary has no end token".to_owned() }),
-            false => Ok(TokenMask::new(bits)),
+            false => {
+                let detour = self.lack.as_ref().and_then(|lack| lack.detour(&bits));
+                Ok(TokenMask::new(bits, detour))
+            }
         }
     }
 
