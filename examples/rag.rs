@@ -26,8 +26,8 @@ struct Args {
     /// Model that embeds: a known name, a directory in Hugging Face form, or a .gguf file
     #[arg(long, default_value = "minilm")]
     embedder: String,
-    /// Model that answers, likewise
-    #[arg(long, default_value = "smollm2")]
+    /// Model that answers, likewise; smollm2 is too small to tell passages apart
+    #[arg(long, default_value = "qwen2.5-coder-0.5b")]
     model: String,
     /// chat, or plain for a model without a chat template
     #[arg(long, default_value = "chat")]

@@ -8,14 +8,18 @@
 //! any way, and a tokenizer may merge across any border. The pin only sees to it that the engine keeps what it has read; the engine finds
 //! by itself how many of the tokens are the same.
 
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, str::FromStr, sync::Arc};
 
 use llama_engine::{LlamaEngine, Message, PinnedContext, Prompt, Role};
+use unicode_segmentation::UnicodeSegmentation;
 
 use crate::{
     Chunk, ChunkId, RagError,
     error::{Result, invalid},
 };
+
+/// What stands at the end of a sentence, behind its last word.
+const ENDS: [char; 10] = ['.', '!', '?', '…', '。', '！', '？', '"', '”', '’'];
 
 /// How a conversation is put into tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +118,7 @@ impl<E: LlamaEngine> PinnedSources<E> {
             if new.contains_key(&place) || known.iter().any(|known| known.id == chunk.id) {
                 continue;
             }
-            let needed = self.engine.tokenize(&entry(known.len() + new.len() + 1, chunk)).await?.len();
+            let needed = self.engine.tokenize(&entry(known.len() + new.len() + 1, &chunk.text)).await?.len();
             if num_tokens + needed <= self.max_tokens {
                 num_tokens += needed;
                 new.insert(place, chunk.clone());
@@ -169,10 +173,33 @@ impl<E: LlamaEngine> PinnedSources<E> {
 
 /// All chunks as the model reads them.
 fn entries(chunks: &[Chunk]) -> String {
-    (1..).zip(chunks).map(|(number, chunk)| entry(number, chunk)).collect()
+    (1..).zip(chunks).map(|(number, chunk)| entry(number, &chunk.text)).collect()
 }
 
-/// A chunk as the model reads it.
-fn entry(number: usize, chunk: &Chunk) -> String {
-    format!("\n\n[{number}] {}", chunk.text)
+/// A chunk as the model reads it: each sentence ends as it would if an answer cited it. A small model finds the number where it has found the
+/// words; with one number in front of the whole chunk, it guesses.
+fn entry(number: usize, text: &str) -> String {
+    let mut marked = "\n\n".to_owned();
+    for sentence in text.trim().split_sentence_bounds() {
+        let said = sentence.trim_end_matches(|c: char| c.is_whitespace() || ENDS.contains(&c));
+        marked.push_str(said);
+        if said.contains(char::is_alphanumeric) {
+            write!(marked, " [{number}]").expect("a String takes everything");
+        }
+        marked.push_str(&sentence[said.len()..]);
+    }
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sentence_has_its_number_and_nothing_is_lost() {
+        let text = "# The bridge\n\nIt is 3.5 m long! \"Is it?\" See (a) and (b).\n---\n長い。新しい";
+        let marked = "\n\n# The bridge [2]\n\nIt is 3.5 m long [2]! \"Is it [2]?\" See (a) and (b) [2].\n---\n長い [2]。新しい [2]";
+        assert_eq!(entry(2, text), marked);
+        assert_eq!(entry(12, " \n "), "\n\n");
+    }
 }

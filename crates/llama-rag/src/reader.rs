@@ -37,7 +37,7 @@ impl Default for ReaderSettings {
     fn default() -> Self {
         Self {
             instructions: "Answer the question from these numbered passages, shortly and in your own words. \
-                           Cite the passage that you use by its number, as in [1]."
+                           Cite the passage that you use by its number in square brackets."
                 .to_owned(),
             style: Style::Chat,
             max_source_tokens: 1536,

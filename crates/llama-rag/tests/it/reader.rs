@@ -113,7 +113,7 @@ fn follow_ups_read_their_question_only() {
 
 #[test]
 fn chunks_that_do_not_fit_are_left_out_or_make_room() {
-    let mut reader = Reader::new(bard(), ReaderSettings { max_source_tokens: 60, ..settings(8) });
+    let mut reader = Reader::new(bard(), ReaderSettings { max_source_tokens: 80, ..settings(8) });
     let chunks = read_chunks();
     let num_read = block_on(reader.read(chunks.clone())).unwrap().appended;
     assert!(num_read > 0 && num_read < chunks.len(), "{num_read} of {}", chunks.len());
