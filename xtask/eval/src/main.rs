@@ -1,5 +1,6 @@
 //! `llama-eval`: measures what models are good for. `cargo xtask eval` builds and runs it.
 
+mod citations;
 mod dataset;
 mod measures;
 mod retrieval;
@@ -12,10 +13,13 @@ use clap::Parser;
 enum Eval {
     /// How often a question finds its passage first, among the first five, and how high up
     Retrieval(retrieval::Retrieval),
+    /// How often an answer ends, cites, and cites the passage that answers the question
+    Citations(citations::Citations),
 }
 
 fn main() -> anyhow::Result<()> {
     match Eval::parse() {
         Eval::Retrieval(retrieval) => futures::executor::block_on(retrieval.run()),
+        Eval::Citations(citations) => futures::executor::block_on(citations.run()),
     }
 }
