@@ -93,6 +93,14 @@ impl ApiError {
         self
     }
 
+    /// What it is called, for programs.
+    pub(crate) fn word(&self) -> &str {
+        match &self.body.code {
+            Some(ErrorCode::Word(word)) => word,
+            _ => self.status.as_str(),
+        }
+    }
+
     /// Its body.
     pub(crate) fn into_body(self) -> ErrorResponse {
         ErrorResponse { error: *self.body }
@@ -149,6 +157,10 @@ impl From<EngineError> for ApiError {
     }
 }
 
+/// What an error is called, beside the answer that says it.
+#[derive(Clone)]
+pub(crate) struct ErrorWord(pub(crate) String);
+
 /// The name that the request has for a field of the engine.
 fn wire_name(field: &str) -> &str {
     match field {
@@ -166,7 +178,9 @@ fn wire_name(field: &str) -> &str {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, retry_after) = (self.status, self.retry_after);
+        let word = ErrorWord(self.word().to_owned());
         let mut response = (status, Json(self.into_body())).into_response();
+        response.extensions_mut().insert(word);
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

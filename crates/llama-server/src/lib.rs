@@ -33,6 +33,8 @@ mod contexts;
 mod convert;
 mod error;
 pub mod metrics;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod socket;
 mod state;
 

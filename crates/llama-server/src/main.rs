@@ -2,9 +2,14 @@
 
 mod settings;
 
+#[cfg(feature = "otel")]
+use std::time::Duration;
+
 use anyhow::Context;
 use llama_hub::{TerminalProgress, resolve};
 use llama_runtime::CandleEngine;
+#[cfg(feature = "otel")]
+use llama_server::otel::Telemetry;
 use llama_server::{Server, metrics::EngineEvents};
 use settings::Settings;
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -17,6 +22,8 @@ async fn main() -> anyhow::Result<()> {
     let events = EngineEvents::default();
     tracing_subscriber::registry().with(log).with(events.layer()).init();
     eprint!("{}", settings.shown());
+    #[cfg(feature = "otel")]
+    let telemetry = Telemetry::start(settings.otlp_endpoint()?.as_deref()).context("otlp_endpoint")?;
     let (model, options) = settings.model()?;
     let path = resolve(&model.to_string_lossy(), &TerminalProgress::new())?;
     let engine =
@@ -25,8 +32,14 @@ async fn main() -> anyhow::Result<()> {
     let address = config.address;
     let server = Server::bind(engine, config).await.with_context(|| format!("listening at {address}"))?;
     events.feed(server.metrics());
+    #[cfg(feature = "otel")]
+    telemetry.iter().for_each(|telemetry| server.metrics().export(telemetry));
     eprintln!("listening at http://{}", server.local_addr());
     server.run(stop_signal()).await;
+    #[cfg(feature = "otel")]
+    if let Some(telemetry) = telemetry {
+        telemetry.shutdown(Duration::from_secs(5)).await;
+    }
     Ok(())
 }
 

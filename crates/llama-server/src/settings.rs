@@ -50,6 +50,14 @@ struct LimitSettings {
     drain_timeout_s: u64,
 }
 
+/// Where else requests are told to.
+#[cfg(feature = "otel")]
+#[derive(Debug, Serialize, Deserialize)]
+struct TelemetrySettings {
+    /// A collector's address; null is what OTEL_EXPORTER_OTLP_ENDPOINT says.
+    otlp_endpoint: Option<String>,
+}
+
 /// All settings, with their values.
 #[derive(Debug)]
 pub(crate) struct Settings(Map<String, Value>);
@@ -127,6 +135,12 @@ impl Settings {
         })
     }
 
+    /// The collector that was named.
+    #[cfg(feature = "otel")]
+    pub(crate) fn otlp_endpoint(&self) -> anyhow::Result<Option<String>> {
+        Ok(self.group::<TelemetrySettings>()?.otlp_endpoint)
+    }
+
     /// What is in force, one setting a line, as a file would have it; keys are not shown.
     pub(crate) fn shown(&self) -> String {
         let line = |(name, value): (&String, &Value)| match (name.as_str(), value) {
@@ -167,8 +181,15 @@ fn defaults() -> Map<String, Value> {
         client_timeout_s: limits.client_timeout.as_secs(),
         drain_timeout_s: limits.drain_timeout.as_secs(),
     };
+    let groups = [
+        serde_json::to_value(model),
+        serde_json::to_value(listen),
+        serde_json::to_value(limits),
+        #[cfg(feature = "otel")]
+        serde_json::to_value(TelemetrySettings { otlp_endpoint: None }),
+    ];
     let mut all = Map::new();
-    for group in [serde_json::to_value(model), serde_json::to_value(listen), serde_json::to_value(limits)] {
+    for group in groups {
         if let Ok(Value::Object(group)) = group {
             all.extend(group);
         }
@@ -203,6 +224,8 @@ fn parse(text: &str, default: &Value) -> anyhow::Result<Value> {
     Ok(match default {
         Value::String(_) => text.into(),
         Value::Array(_) => text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
+        // What is absent by default may be a number or a text; reading the settings tells.
+        Value::Null => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
         _ => text.parse::<u64>()?.into(),
     })
 }
@@ -249,11 +272,22 @@ mod tests {
         assert!(shown.contains("address = \"127.0.0.1:8080\"\n"), "{shown}");
     }
 
+    #[cfg(feature = "otel")]
+    #[test]
+    fn a_collector_may_be_named() {
+        let variables = [("LLAMA_SERVER_OTLP_ENDPOINT", "http://collector:4318")];
+        let settings = read(&[], &variables, "").unwrap();
+        assert_eq!(settings.otlp_endpoint().unwrap().as_deref(), Some("http://collector:4318"));
+        assert!(settings.shown().contains("otlp_endpoint = \"http://collector:4318\"\n"));
+        assert_eq!(read(&[], &[], "").unwrap().otlp_endpoint().unwrap(), None);
+    }
+
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (flags, file, expected) in [
             (&["--max-tokens", "many"][..], "", "max_tokens"),
             (&["--address", "here"], "", "address"),
+            (&["--context-len", "long"], "", "context_len"),
             (&[], "max_tokens = -1", "max_tokens"),
             (&[], "max_token = 1", "`max_token`"),
             (&[], "api_keys = [\"\"]", "empty key"),

@@ -25,7 +25,13 @@ use tokio::{
 };
 
 use super::{Answer, CallReader, TokenReport, TokenText};
-use crate::{auth::Client, convert, error::ApiError, metrics::RequestObserver, state::App};
+use crate::{
+    auth::Client,
+    convert,
+    error::ApiError,
+    metrics::{RequestObserver, RequestSpan},
+    state::App,
+};
 
 /// All answers to one request, as they come. Dropping it cancels them.
 pub(crate) struct Generation<E> {
@@ -55,10 +61,11 @@ impl<E: LlamaEngine + 'static> Generation<E> {
     /// Asks for `num_samples` answers to each prompt, once there is a place for them.
     pub(crate) async fn start(
         app: &App<E>,
-        client: Client,
+        (client, span): (Client, RequestSpan),
         (mut request, prompts, num_samples): (GenerateRequest, Vec<Prompt>, usize),
     ) -> Result<Self, ApiError> {
-        let mut observer = RequestObserver::begin(&app.metrics, "generate");
+        let mut observer = RequestObserver::begin(&app.metrics, "generate", span);
+        observer.asked(&request, num_samples);
         for prompt in &prompts {
             convert::check_prompt(app, prompt).await?;
         }
@@ -96,7 +103,9 @@ impl<E: LlamaEngine + 'static> Generation<E> {
     /// What is new of one of the answers; `None` once all have ended.
     pub(crate) async fn next(&mut self) -> Result<Option<Answer>, ApiError> {
         let Some((index, event)) = self.next_event().await else { return Ok(None) };
-        let event = event.inspect_err(|_| self.observer.fail(index))?;
+        let event = event.map_err(ApiError::from).inspect_err(|error| {
+            self.observer.fail(index, error.word());
+        })?;
         self.observer.event(index, &event);
         let mut answer =
             Answer { index, characters_before: self.progress[index].characters, ..Answer::default() };

@@ -8,8 +8,8 @@ use axum::{
 };
 use llama_engine::LlamaEngine;
 
-use super::{Metrics, catalog};
-use crate::state::App;
+use super::{Metrics, RequestSpan, catalog};
+use crate::{error::ErrorWord, state::App};
 
 /// Paths that are counted by name. What else is asked for counts as `other`: names must not grow with what clients try.
 const ROUTES: [&str; 13] = [
@@ -49,20 +49,36 @@ pub(crate) async fn show<E: LlamaEngine + 'static>(State(app): State<App<E>>) ->
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
 }
 
-/// Counts answers by route and status.
+/// Counts answers by route and status, and follows requests where somebody listens.
 pub(crate) async fn count(
     State(metrics): State<Metrics>,
     path: Option<MatchedPath>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let response = next.run(request).await;
     let path = path.as_ref().map_or("", MatchedPath::as_str);
     let route = ROUTES.iter().find(|route| **route == path).copied().unwrap_or("other");
+    let span = metrics.follow(route, &request);
+    request.extensions_mut().insert::<RequestSpan>(span.clone());
+    let response = next.run(request).await;
+    let error = response.extensions().get().map(|ErrorWord(word)| word.as_str());
+    span.answered(response.status().as_u16(), error);
     let counter =
         metrics.inner.registry.counter(&catalog::HTTP_REQUESTS, &[route, status(response.status())]);
     counter.increment(1);
     response
+}
+
+impl Metrics {
+    #[cfg(feature = "otel")]
+    fn follow(&self, route: &'static str, request: &Request) -> RequestSpan {
+        RequestSpan::begin(self.inner.telemetry.signals.get(), route, request)
+    }
+
+    #[cfg(not(feature = "otel"))]
+    fn follow(&self, _: &'static str, _: &Request) -> RequestSpan {
+        RequestSpan
+    }
 }
 
 fn status(status: StatusCode) -> &'static str {

@@ -13,8 +13,12 @@ mod http;
 mod observer;
 mod registry;
 mod scrape;
+#[cfg(not(feature = "otel"))]
+mod unfollowed;
 
 use std::sync::Arc;
+#[cfg(feature = "otel")]
+use std::sync::OnceLock;
 
 pub use catalog::{ALL, Kind, Metric};
 #[cfg(feature = "events")]
@@ -24,6 +28,11 @@ use observer::RequestHandles;
 pub(crate) use observer::RequestObserver;
 use registry::Registry;
 pub use scrape::{NotMetrics, Scrape, Window};
+#[cfg(not(feature = "otel"))]
+pub(crate) use unfollowed::RequestSpan;
+
+#[cfg(feature = "otel")]
+pub(crate) use crate::otel::RequestSpan;
 
 /// The metrics of one server. Clones are the same.
 #[derive(Clone, Debug)]
@@ -35,6 +44,16 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     requests: RequestHandles,
+    #[cfg(feature = "otel")]
+    telemetry: Exported,
+}
+
+/// Where requests are told to besides `/metrics`, from [`Metrics::export`] on.
+#[cfg(feature = "otel")]
+#[derive(Debug)]
+struct Exported {
+    model: String,
+    signals: OnceLock<Arc<crate::otel::Signals>>,
 }
 
 impl Metrics {
@@ -42,7 +61,23 @@ impl Metrics {
     pub fn new(model: &str) -> Self {
         let registry = Registry::new(model);
         let requests = RequestHandles::new(&registry);
-        Self { inner: Arc::new(Inner { registry, requests }) }
+        #[cfg(feature = "otel")]
+        let telemetry = Exported { model: model.to_owned(), signals: OnceLock::new() };
+        let inner = Inner {
+            registry,
+            requests,
+            #[cfg(feature = "otel")]
+            telemetry,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// From now on a collector is told of requests, too, and of all counters and gauges. Only the first call counts.
+    #[cfg(feature = "otel")]
+    pub fn export(&self, telemetry: &crate::otel::Telemetry) {
+        let (exported, metrics) = (&self.inner.telemetry, self.clone());
+        let signals = || telemetry.signals(&exported.model, Arc::new(move || metrics.render()));
+        exported.signals.get_or_init(|| Arc::new(signals()));
     }
 
     /// All of them, as Prometheus reads them.

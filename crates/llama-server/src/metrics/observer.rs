@@ -2,17 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use llama_engine::{Event, FinishReason, Finished, MAX_DRAFT_LEN};
+use llama_engine::{Embeddings, Event, FinishReason, Finished, GenerateRequest, MAX_DRAFT_LEN};
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{Metrics, catalog, registry::Registry};
+use super::{Metrics, RequestSpan, catalog, registry::Registry};
 
 const POSITIONS: [&str; MAX_DRAFT_LEN] =
     ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
 
-/// Follows one request from its arrival to its end; dropped early if the client leaves.
+/// Follows one request from its arrival to its end; dropped early if the client leaves. What it sees goes to the registry and to the request's
+/// span.
 pub(crate) struct RequestObserver {
     metrics: Metrics,
+    span: RequestSpan,
     in_flight: Gauge,
     arrived: Instant,
     answers: Vec<AnswerState>,
@@ -27,17 +29,23 @@ struct AnswerState {
 
 impl RequestObserver {
     /// A request to this route has arrived.
-    pub(crate) fn begin(metrics: &Metrics, route: &'static str) -> Self {
+    pub(crate) fn begin(metrics: &Metrics, route: &'static str, span: RequestSpan) -> Self {
         let in_flight = metrics.inner.registry.gauge(&catalog::REQUESTS_IN_FLIGHT, &[route]);
         in_flight.increment(1.0);
         let (metrics, arrived) = (metrics.clone(), Instant::now());
-        Self { metrics, in_flight, arrived, answers: Vec::new(), num_samples: 1 }
+        Self { metrics, span, in_flight, arrived, answers: Vec::new(), num_samples: 1 }
+    }
+
+    /// It wants so many samples of this.
+    pub(crate) fn asked(&self, request: &GenerateRequest, num_samples: usize) {
+        self.span.asked(request, num_samples);
     }
 
     /// The engine has begun so many answers, `num_samples` to each prompt.
     pub(crate) fn expect(&mut self, num_answers: usize, num_samples: usize) {
         self.answers = vec![AnswerState::default(); num_answers];
         self.num_samples = num_samples.max(1);
+        self.span.expect(num_answers);
     }
 
     /// The engine says something on one of its answers.
@@ -48,7 +56,10 @@ impl RequestObserver {
             Event::Token(_) => {
                 let now = Instant::now();
                 match answer.last_token.replace(now) {
-                    None => requests.first_token.record(now - self.arrived),
+                    None => {
+                        requests.first_token.record(now - self.arrived);
+                        self.span.first_token(now - self.arrived);
+                    }
                     Some(last) => {
                         requests.inter_token.record(now - last);
                         requests.per_token.record(now - last);
@@ -60,18 +71,26 @@ impl RequestObserver {
                 answer.has_ended = true;
                 let is_first = answer_idx.is_multiple_of(self.num_samples);
                 requests.finish(finished, self.arrived.elapsed(), is_first);
+                self.span.finished(answer_idx, finished, is_first);
             }
             Event::Prompt(_) | Event::Citation(_) => {}
         }
         self.metrics.inner.registry.note();
     }
 
-    /// One of its answers has ended in an error.
-    pub(crate) fn fail(&mut self, answer_idx: usize) {
+    /// One of its answers has ended in an error, for which the client gets this word.
+    pub(crate) fn fail(&mut self, answer_idx: usize, error: &str) {
         if let Some(answer) = self.answers.get_mut(answer_idx) {
             answer.has_ended = true;
             self.metrics.inner.requests.ended.error.increment(1);
+            self.span.failed(answer_idx, error);
         }
+    }
+
+    /// Texts have become vectors.
+    pub(crate) fn embedded(&self, embeddings: &Embeddings) {
+        let dimensions = embeddings.vectors.first().map_or(0, Vec::len);
+        self.span.embedded(embeddings.usage.prompt_tokens, dimensions);
     }
 }
 
@@ -80,6 +99,9 @@ impl Drop for RequestObserver {
         self.in_flight.decrement(1.0);
         let num_left = self.answers.iter().filter(|answer| !answer.has_ended).count();
         self.metrics.inner.requests.ended.abort.increment(num_left as u64);
+        if num_left > 0 {
+            self.span.left();
+        }
     }
 }
 

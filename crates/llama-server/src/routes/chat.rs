@@ -13,12 +13,14 @@ use crate::{
     body::Json,
     convert,
     error::ApiError,
+    metrics::RequestSpan,
     state::App,
 };
 
 pub(crate) async fn create<E: LlamaEngine + 'static>(
     State(app): State<App<E>>,
     Extension(client): Extension<Client>,
+    Extension(span): Extension<RequestSpan>,
     Json(request): Json<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let ChatRequest { mut input, mut options, sampling, extensions, remarks: _ } = request;
@@ -36,7 +38,7 @@ pub(crate) async fn create<E: LlamaEngine + 'static>(
     convert::constrain(&mut request, &mut input)?;
     let conversation = convert::conversation(input.messages, input.tools, input.chat_template_kwargs)?;
     let prompts = vec![Prompt::Chat(conversation)];
-    let generation = Generation::start(&app, client, (request, prompts, num_samples)).await?;
+    let generation = Generation::start(&app, (client, span), (request, prompts, num_samples)).await?;
     answer::respond(generation, reporting, Chat).await
 }
 

@@ -13,12 +13,14 @@ use crate::{
     body::Json,
     convert,
     error::ApiError,
+    metrics::RequestSpan,
     state::App,
 };
 
 pub(crate) async fn create<E: LlamaEngine + 'static>(
     State(app): State<App<E>>,
     Extension(client): Extension<Client>,
+    Extension(span): Extension<RequestSpan>,
     Json(request): Json<CompletionRequest>,
 ) -> Result<Response, ApiError> {
     let CompletionRequest { input, options, sampling, extensions, remarks: _ } = request;
@@ -30,7 +32,7 @@ pub(crate) async fn create<E: LlamaEngine + 'static>(
     convert::check_answers("n", prompts.len().saturating_mul(num_samples), app.config.limits.max_answers)?;
     let mut request = convert::generate_request(&app, client, (options, sampling, extensions))?;
     request.logprobs.answer = input.logprobs.map(|num| num as usize);
-    let generation = Generation::start(&app, client, (request, prompts, num_samples)).await?;
+    let generation = Generation::start(&app, (client, span), (request, prompts, num_samples)).await?;
     answer::respond(generation, reporting, Completions).await
 }
 

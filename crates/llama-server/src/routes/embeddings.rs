@@ -1,17 +1,24 @@
 //! `/v1/embeddings`.
 
-use axum::extract::State;
+use axum::{Extension, extract::State};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use llama_engine::{Dimensions, Embeddings, LlamaEngine};
 use llama_openai::{Embedding, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage, EncodingFormat, Vector};
 
-use crate::{body::Json, convert, error::ApiError, metrics::RequestObserver, state::App};
+use crate::{
+    body::Json,
+    convert,
+    error::ApiError,
+    metrics::{RequestObserver, RequestSpan},
+    state::App,
+};
 
 pub(crate) async fn create<E: LlamaEngine + 'static>(
     State(app): State<App<E>>,
+    Extension(span): Extension<RequestSpan>,
     Json(request): Json<EmbeddingRequest>,
 ) -> Result<axum::Json<EmbeddingResponse>, ApiError> {
-    let _observer = RequestObserver::begin(&app.metrics, "embeddings");
+    let observer = RequestObserver::begin(&app.metrics, "embeddings", span);
     let limits = &app.config.limits;
     let format = request.input.encoding_format.unwrap_or_default();
     let request = convert::embed_request(request)?;
@@ -19,6 +26,7 @@ pub(crate) async fn create<E: LlamaEngine + 'static>(
     let _place = app.admission.enter(1).await?;
     let embedded = tokio::time::timeout(limits.max_time, app.engine.embed(request)).await;
     let embeddings = embedded.map_err(|_| ApiError::out_of_time())??;
+    observer.embedded(&embeddings);
     Ok(axum::Json(response(embeddings, format, app.engine.info().model.clone())))
 }
 

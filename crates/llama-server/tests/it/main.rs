@@ -5,6 +5,8 @@ mod completions;
 mod contexts;
 mod hostile;
 mod limits;
+#[cfg(feature = "otel")]
+mod otel;
 mod others;
 mod panics;
 mod refusals;

@@ -11,7 +11,7 @@ use std::{
 
 use llama_engine::LlamaEngine;
 use llama_runtime::{CandleEngine, EngineOptions, EngineStats};
-use llama_server::{Limits, Server, ServerConfig};
+use llama_server::{Limits, Server, ServerConfig, metrics::Metrics};
 use serde_json::Value;
 use tokio::{runtime::Runtime, sync::oneshot};
 
@@ -71,11 +71,22 @@ impl Running {
         options: EngineOptions,
         wrap: impl FnOnce(CandleEngine) -> E,
     ) -> Self {
+        Self::observed(config, options, wrap, |_| {})
+    }
+
+    /// The same, whose metrics are handed out before it serves.
+    pub(crate) fn observed<E: LlamaEngine + 'static>(
+        config: ServerConfig,
+        options: EngineOptions,
+        wrap: impl FnOnce(CandleEngine) -> E,
+        observe: impl FnOnce(&Metrics),
+    ) -> Self {
         let runtime = Runtime::new().expect("threads");
         let engine =
             runtime.block_on(CandleEngine::load(bard(), options)).expect("bard is in the repository");
         let config = ServerConfig { address: ([127, 0, 0, 1], 0).into(), ..config };
         let server = runtime.block_on(Server::bind(wrap(engine.clone()), config)).expect("a free port");
+        observe(server.metrics());
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = runtime.spawn(server.run(async {
