@@ -11,6 +11,7 @@ use llama_models::{Checkpoint, Encoder, EncoderConfig};
 
 use crate::{
     EngineOptions, LoadError, LoadStage,
+    energy::{self, Meter},
     load::{self, Loaded},
     vocabulary::TextSide,
     worker::{Command, EncoderWorker},
@@ -19,7 +20,7 @@ use crate::{
 /// Makes an encoder of a checkpoint.
 pub(crate) fn open(
     (path, checkpoint): (&Path, Checkpoint<EncoderConfig>),
-    backend: &dyn Backend,
+    backend: &Arc<dyn Backend>,
     options: &EngineOptions,
     (commands, on_stage): (Sender<Command>, &dyn Fn(LoadStage)),
 ) -> Result<(Loaded, EncoderWorker), LoadError> {
@@ -36,7 +37,7 @@ pub(crate) fn open(
         None => checkpoint,
     };
     on_stage(LoadStage::Weights);
-    let encoder = Encoder::new(&checkpoint, backend, options.decoder)?;
+    let encoder = Encoder::new(&checkpoint, &**backend, options.decoder)?;
     let config = encoder.config();
     let context_len = options.context_len_for(config.max_position_embeddings);
     let embedding = load::embedding_info(checkpoint.vocabulary(), config.hidden_size, context_len)?;
@@ -59,5 +60,7 @@ pub(crate) fn open(
         identity: None,
     };
     on_stage(LoadStage::Ready);
-    Ok((loaded, EncoderWorker::new(encoder, options.max_step_tokens, num_waiting)))
+    let backend = backend.clone();
+    let meter = Meter::start(move || backend.power_sensor(), energy::INTERVAL);
+    Ok((loaded, EncoderWorker::new(encoder, options.max_step_tokens, num_waiting, meter)))
 }

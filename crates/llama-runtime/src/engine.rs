@@ -130,7 +130,8 @@ impl LlamaEngine for CandleEngine {
         let mut vectors = Vec::new();
         if !job.texts.is_empty() {
             self.inner.enqueue(Command::Embed(job), 1)?;
-            vectors = answer.await.unwrap_or(Err(EngineError::Stopped))?;
+            let answered = answer.await.unwrap_or(Err(EngineError::Stopped));
+            vectors = answered.inspect_err(events::embed_failed)?;
             events::embed_finished(vectors.len(), prompt_tokens, arrived.elapsed());
         }
         Ok(Embeddings { vectors, dimensions, cut_texts, usage })

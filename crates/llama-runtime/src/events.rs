@@ -72,6 +72,10 @@ pub(crate) fn embed_finished(num_texts: usize, num_tokens: usize, took: Duration
     info!(name: "embed.finished", texts = num_texts, tokens = num_tokens, total_ms = millis(took), "texts embedded");
 }
 
+pub(crate) fn embed_failed(error: &EngineError) {
+    warn!(name: "embed.failed", %error, "texts not embedded");
+}
+
 pub(crate) fn step_finished(tokens: &StepTokens, took: Duration) {
     debug!(
         name: "step.finished",

@@ -26,6 +26,9 @@ mod encoder;
 mod energy;
 mod engine;
 mod error;
+#[cfg(test)]
+#[path = "../tests/support/event_page.rs"]
+mod event_page;
 pub mod events;
 mod export;
 mod grammar;

@@ -144,7 +144,7 @@ fn open(
         }
         AnyCheckpoint::Encoder(checkpoint) => {
             let (loaded, worker) =
-                encoder::open((path, checkpoint), &*backend, options, (commands, on_stage))?;
+                encoder::open((path, checkpoint), &backend, options, (commands, on_stage))?;
             Ok((loaded, AnyWorker::Encoder(worker)))
         }
     }

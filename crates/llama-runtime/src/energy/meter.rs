@@ -69,6 +69,12 @@ impl Meter {
         self.shared.busy_ns[phase as usize].fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
+    /// What has been attributed to a phase so far.
+    #[cfg(test)]
+    pub(crate) fn attributed(&self, phase: Phase) -> Duration {
+        Duration::from_nanos(self.shared.busy_ns[phase as usize].load(Ordering::Relaxed))
+    }
+
     /// Power over the last interval; `None` where nobody measures it.
     pub(crate) fn watts(&self) -> Option<f64> {
         self.shared.latest().map(|reading| reading.watts)

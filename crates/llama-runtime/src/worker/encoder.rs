@@ -24,7 +24,12 @@ use super::{
     embedding::{Collector, Embedding},
     step::{StepFailure, contained},
 };
-use crate::{EngineStats, scheduler::SequenceId};
+use crate::{
+    EngineStats,
+    energy::{Meter, Phase},
+    events::{self, StepTokens},
+    scheduler::SequenceId,
+};
 
 /// What a batch needs of a model. Besides [`Encoder`] there is a scripted one in this file's tests.
 pub(crate) trait Encode {
@@ -47,6 +52,7 @@ pub(crate) struct EncoderWorker {
     num_arrivals: u64,
     /// Where the next request stands in line: after the last one, and after what has been computed.
     next_place: u64,
+    meter: Meter,
 }
 
 struct Text {
@@ -78,6 +84,7 @@ impl EncoderWorker {
         encoder: impl Encode + 'static,
         max_step_tokens: usize,
         num_waiting: Arc<AtomicUsize>,
+        meter: Meter,
     ) -> Self {
         let queue = BTreeMap::new();
         Self {
@@ -87,6 +94,7 @@ impl EncoderWorker {
             queue,
             num_arrivals: 0,
             next_place: 0,
+            meter,
         }
     }
 
@@ -95,10 +103,9 @@ impl EncoderWorker {
         let mut is_open = true;
         while is_open || !self.queue.is_empty() {
             if self.queue.is_empty() {
-                match commands.recv() {
-                    Ok(command) => is_open &= self.accept(command),
-                    Err(_) => return,
-                }
+                let Ok(command) = commands.recv() else { return };
+                self.meter.wake();
+                is_open &= self.accept(command);
             }
             while let Ok(command) = commands.try_recv() {
                 is_open &= self.accept(command);
@@ -164,7 +171,14 @@ impl EncoderWorker {
         };
         self.next_place = self.next_place.max(furthest + 1);
         let tokens: Vec<&[u32]> = batch.iter().map(|(_, text)| text.tokens.as_slice()).collect();
+        let counts = StepTokens {
+            sequences: tokens.len(),
+            embed: tokens.iter().map(|text| text.len()).sum(),
+            ..StepTokens::default()
+        };
         let computed = contained(|| self.encoder.forward(&tokens));
+        let took = self.meter.lap();
+        self.meter.add(Phase::Embed, took);
         match computed.and_then(|states| states.map_err(|error| StepFailure::Model(Arc::new(error)))) {
             Ok(states) => {
                 for ((_, text), states) in batch.into_iter().zip(states) {
@@ -177,6 +191,7 @@ impl EncoderWorker {
                 }
             }
         }
+        events::step_finished(&counts, took);
     }
 
     /// What nobody waits for costs nothing.
@@ -221,9 +236,11 @@ mod tests {
 
     use candle_core::Device;
     use futures_channel::oneshot;
+    use llama_backend::BackendError;
     use llama_engine::{Normalization, Pooling, Priority};
 
     use super::*;
+    use crate::{energy::INTERVAL, recording::Recorder};
 
     type Batches = Rc<RefCell<Vec<Vec<u32>>>>;
 
@@ -245,7 +262,9 @@ mod tests {
 
     fn worker(max_step_tokens: usize) -> (EncoderWorker, Batches) {
         let batches = Batches::default();
-        (EncoderWorker::new(Script(batches.clone()), max_step_tokens, Arc::default()), batches)
+        let unmeasured = || Err(BackendError::PowerUnavailable { reason: "a test".to_owned() });
+        let meter = Meter::start(unmeasured, INTERVAL);
+        (EncoderWorker::new(Script(batches.clone()), max_step_tokens, Arc::default(), meter), batches)
     }
 
     /// Asks for texts of so many tokens, which are all `name`.
@@ -277,6 +296,27 @@ mod tests {
         }
         assert_eq!(*batches.borrow(), [vec![1], vec![1, 1], vec![1]], "12 tokens, then 6 and 4, then 3");
         assert_eq!(vectors(&mut answer), Some(vec![vec![1.0]; 4]));
+    }
+
+    #[test]
+    fn each_batch_is_reported_and_its_time_is_embedding() {
+        let (mut worker, _) = worker(10);
+        let _answers = [ask(&mut worker, 1, &[4, 12, 6], 0), ask(&mut worker, 666, &[5], 0)];
+        let recorder = Recorder::default();
+        recorder.during(|| {
+            while !worker.queue.is_empty() {
+                worker.step();
+            }
+            worker.step();
+        });
+        let steps = recorder.named("step.finished");
+        let counts = |field| steps.iter().map(|step| step.u64(field).unwrap()).collect::<Vec<_>>();
+        assert_eq!(counts("embed_tokens"), [12, 6, 9], "also of the last, which fails; none of no batch");
+        assert_eq!(counts("sequences"), [1, 1, 2]);
+        assert_eq!(counts("decode_tokens"), [0; 3]);
+        let took = steps.iter().map(|step| step.f64("step_ms").unwrap()).sum::<f64>();
+        let attributed = worker.meter.attributed(Phase::Embed).as_secs_f64() * 1e3;
+        assert!(took > 0.0 && (took - attributed).abs() < 1e-3 * took, "{took} and {attributed} ms");
     }
 
     #[test]

@@ -117,6 +117,11 @@ impl Recorder {
         Listener(move |event| events.lock().expect("recording does not panic").push(event))
     }
 
+    /// Listens to this thread while it does something.
+    pub(crate) fn during(&self, act: impl FnOnce()) {
+        tracing::subscriber::with_default(self.listener(), act);
+    }
+
     /// All events so far.
     pub(crate) fn all(&self) -> Vec<Recorded> {
         self.0.lock().expect("recording does not panic").clone()

@@ -98,6 +98,7 @@ catalog! {
     EMBED_TEXTS: "llama_embed_texts_total", Counter, [], "Texts embedded.";
     EMBED_TOKENS: "llama_embed_tokens_total", Counter, [], "Tokens of those texts.";
     EMBED_TIME: "llama_embed_seconds", REQUEST, [], "Each request to embed, in the engine.";
+    EMBED_FAILURES: "llama_embed_failures_total", Counter, [], "Requests to embed that failed in the engine. Missing until one has.";
     POWER: "llama_power_watts", Gauge, ["source"], "Mean power of the device over the last 0.2 s. Missing without a sensor.";
     ENERGY: "llama_energy_millijoules_total", Counter, ["source"], "Energy of the device, at rest too. Missing without a sensor.";
     ENERGY_ATTRIBUTED: "llama_attributed_energy_millijoules_total", Counter, ["phase"], "Those of them that went into prefill, decode or embed. Missing without a sensor.";

@@ -21,7 +21,8 @@ pub struct EngineEvents {
 #[derive(Debug)]
 struct Sink {
     metrics: Metrics,
-    steps: OnceLock<StepHandles>,
+    steps: OnceLock<(Histogram, Histogram)>,
+    cache: OnceLock<CacheHandles>,
     masks: OnceLock<Histogram>,
     embeddings: OnceLock<(Counter, Counter, Histogram)>,
     power: Mutex<Option<Power>>,
@@ -39,6 +40,7 @@ impl EngineEvents {
         self.sink.get_or_init(|| Sink {
             metrics,
             steps: OnceLock::new(),
+            cache: OnceLock::new(),
             masks: OnceLock::new(),
             embeddings: OnceLock::new(),
             power: Mutex::new(None),
@@ -54,15 +56,16 @@ impl<S: Subscriber> Layer<S> for EngineEvents {
             "step.finished" | "kv.usage" | "grammar.mask" | "embed.finished" | "power.sample" => {
                 event.record(&mut fields);
             }
-            "speculation.failed" => {}
+            "speculation.failed" | "embed.failed" => {}
             _ => return,
         }
         match event.metadata().name() {
-            "step.finished" => sink.steps().step(&fields),
-            "kv.usage" => sink.steps().usage(&fields),
+            "step.finished" => sink.step(&fields),
+            "kv.usage" => sink.cache().usage(&fields),
             "grammar.mask" => sink.masks().record(fields.of("mask_us") / 1e6),
             "embed.finished" => sink.embedded(&fields),
             "power.sample" => sink.power(&fields),
+            "embed.failed" => sink.registry().counter(&catalog::EMBED_FAILURES, &[]).increment(1),
             _ => sink.registry().counter(&catalog::DRAFTER_FAILURES, &[]).increment(1),
         }
         sink.registry().note();
@@ -74,8 +77,18 @@ impl Sink {
         &self.metrics.inner.registry
     }
 
-    fn steps(&self) -> &StepHandles {
-        self.steps.get_or_init(|| StepHandles::new(self.registry()))
+    fn step(&self, fields: &Fields) {
+        let (tokens, time) = self.steps.get_or_init(|| {
+            let histogram = |metric| self.registry().histogram(metric, &[]);
+            (histogram(&catalog::ITERATION_TOKENS), histogram(&catalog::STEP_TIME))
+        });
+        let counts = ["prefill_tokens", "decode_tokens", "embed_tokens"].map(|field| fields.of(field));
+        tokens.record(counts.iter().sum::<f64>());
+        time.record(fields.of("step_ms") / 1e3);
+    }
+
+    fn cache(&self) -> &CacheHandles {
+        self.cache.get_or_init(|| CacheHandles::new(self.registry()))
     }
 
     fn masks(&self) -> &Histogram {
@@ -107,11 +120,9 @@ impl Sink {
     }
 }
 
-/// What each step tells.
+/// What each step tells of the cache, where there is one.
 #[derive(Debug)]
-struct StepHandles {
-    tokens: Histogram,
-    time: Histogram,
+struct CacheHandles {
     running: Gauge,
     waiting: Gauge,
     usage: [Gauge; 2],
@@ -123,12 +134,10 @@ struct StepHandles {
     preemptions: Counter,
 }
 
-impl StepHandles {
+impl CacheHandles {
     fn new(registry: &Registry) -> Self {
         let (counter, gauge) = (|metric| registry.counter(metric, &[]), |metric| registry.gauge(metric, &[]));
         Self {
-            tokens: registry.histogram(&catalog::ITERATION_TOKENS, &[]),
-            time: registry.histogram(&catalog::STEP_TIME, &[]),
             running: gauge(&catalog::NUM_REQUESTS_RUNNING),
             waiting: gauge(&catalog::NUM_REQUESTS_WAITING),
             usage: [gauge(&catalog::KV_CACHE_USAGE), gauge(&catalog::GPU_CACHE_USAGE)],
@@ -139,12 +148,6 @@ impl StepHandles {
             evictions: counter(&catalog::KV_EVICTIONS),
             preemptions: counter(&catalog::NUM_PREEMPTIONS),
         }
-    }
-
-    fn step(&self, fields: &Fields) {
-        let tokens = ["prefill_tokens", "decode_tokens", "embed_tokens"].map(|field| fields.of(field));
-        self.tokens.record(tokens.iter().sum::<f64>());
-        self.time.record(fields.of("step_ms") / 1e3);
     }
 
     fn usage(&self, fields: &Fields) {
