@@ -10,14 +10,13 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tracing::debug;
 
 use crate::{
     ConnectError, Dialect, RemoteEngineBuilder, RemoteError,
     answer::{Answer, StandardReading},
     body::EventBody,
     details::DetailedReading,
-    dialect, extended,
+    dialect, events, extended,
     models::Model,
     pins::Pins,
     reply::{TokenList, TokenText},
@@ -195,7 +194,7 @@ impl Inner {
             runtime.spawn(async move {
                 if let Err(error) = transport.send_to(endpoint, &call).await {
                     // An answer that is over needs no stopping.
-                    debug!(?error, "an answer could not be stopped");
+                    events::answer_not_stopped(&error);
                 }
             });
         }

@@ -35,10 +35,17 @@ mod details;
 mod dialect;
 mod engine;
 mod error;
+#[cfg(test)]
+#[path = "../../llama-runtime/tests/support/event_page.rs"]
+mod event_page;
+pub mod events;
 mod extended;
 mod models;
 mod pins;
 mod pool;
+#[cfg(test)]
+#[path = "../../llama-runtime/tests/support/events.rs"]
+mod recording;
 mod refusal;
 mod reply;
 mod retry;

@@ -12,9 +12,11 @@ use llama_engine::{ContextId, EngineError, PinnedContext};
 use llama_openai::{ContextAnswer, ContextField};
 use reqwest::Method;
 use tokio::runtime::Handle;
-use tracing::debug;
 
-use crate::transport::{Call, Effect, Transport};
+use crate::{
+    events,
+    transport::{Call, Effect, Transport},
+};
 
 /// The contexts of one engine.
 pub(crate) struct Pins {
@@ -69,7 +71,7 @@ impl Pins {
         self.runtime.spawn(async move {
             if let Err(error) = transport.send_to(place.endpoint, &call).await {
                 // A server that is gone keeps nothing.
-                debug!(?error, "a context could not be let go");
+                events::context_not_released(&error);
             }
         });
     }

@@ -14,10 +14,9 @@ use reqwest::{
     Client, Method, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use tracing::{debug, info, warn};
 
 use crate::{
-    RemoteError, RetryPolicy, WaitedFor,
+    RemoteError, RetryPolicy, WaitedFor, events,
     pool::{EndpointPool, Failure},
     retry,
 };
@@ -181,7 +180,7 @@ impl Transport {
         let pause = self.retry.pause(round, error.retry_after(), retry::spread());
         match pause {
             Some(pause) if error.may_repeat(call.effect) => {
-                debug!(path = %call.path, round, pause_ms = pause.as_millis() as u64, ?error, "asking again");
+                events::request_repeated(&call.path, round, pause, &error);
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
@@ -289,13 +288,13 @@ impl Transport {
 
     fn note_failure(&self, endpoint: usize, failure: Failure) {
         if self.pool.failed(endpoint, failure, Instant::now()) {
-            warn!(url = %self.urls[endpoint], ?failure, "endpoint is out");
+            events::endpoint_out(&self.urls[endpoint], failure);
         }
     }
 
     fn note_success(&self, endpoint: usize) {
         if self.pool.succeeded(endpoint) {
-            info!(url = %self.urls[endpoint], "endpoint is back");
+            events::endpoint_back(&self.urls[endpoint]);
         }
     }
 
