@@ -14,7 +14,7 @@ pub struct Scrape {
 
 /// A name and its labels, sorted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Series {
+pub(crate) struct Series {
     name: String,
     labels: Vec<(String, String)>,
 }
@@ -39,7 +39,8 @@ impl Scrape {
         counters.any(|(series, before)| self.series.get(series).is_none_or(|now| now < before))
     }
 
-    fn named(&self, name: &str) -> impl Iterator<Item = (&Series, f64)> {
+    /// All series with this name.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = (&Series, f64)> {
         let from = Series { name: name.to_owned(), labels: Vec::new() };
         let rest = self.series.range(from..);
         rest.take_while(move |(series, _)| series.name == name).map(|(series, value)| (series, *value))
@@ -133,7 +134,8 @@ impl FromStr for Scrape {
 }
 
 impl Series {
-    fn label(&self, name: &str) -> Option<&str> {
+    /// The value of a label.
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
         self.labels.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 }

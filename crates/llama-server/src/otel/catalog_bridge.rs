@@ -8,7 +8,7 @@ use std::{
 use opentelemetry::{KeyValue, metrics::Meter};
 
 use super::Render;
-use crate::metrics::{ALL, Kind, Metric};
+use crate::metrics::{ALL, Kind, Metric, Scrape};
 
 /// All metrics of one collection are read from one text.
 const SAME_COLLECTION: Duration = Duration::from_millis(500);
@@ -36,44 +36,31 @@ pub(super) fn register(meter: &Meter, render: Render) {
 
 struct Page {
     render: Render,
-    latest: Mutex<Option<(Instant, Arc<str>)>>,
+    latest: Mutex<Option<(Instant, Arc<Scrape>)>>,
 }
 
 impl Page {
-    fn text(&self) -> Arc<str> {
+    fn scrape(&self) -> Arc<Scrape> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, text)) = &*latest
+        if let Some((when, scrape)) = &*latest
             && when.elapsed() < SAME_COLLECTION
         {
-            return text.clone();
+            return scrape.clone();
         }
-        let text: Arc<str> = (self.render)().into();
-        *latest = Some((Instant::now(), text.clone()));
-        text
+        // What we show can be read, and if not, there is nothing to tell.
+        let scrape: Arc<Scrape> = Arc::new((self.render)().parse().unwrap_or_default());
+        *latest = Some((Instant::now(), scrape.clone()));
+        scrape
     }
 
-    /// Each series of a metric. What nobody measures, or no longer, has none.
+    /// Each series of a metric, with the metric's own labels. What nobody measures, or no longer, has none.
     fn samples(&self, metric: &Metric, mut observe: impl FnMut(f64, &[KeyValue])) {
-        for line in self.text().lines() {
-            let Some(series) = line.strip_prefix(metric.name).and_then(|rest| rest.strip_prefix('{')) else {
-                continue;
-            };
-            let Some((labels, value)) = series.rsplit_once("} ") else { continue };
-            if let Some(value) = value.parse().ok().filter(|value: &f64| value.is_finite()) {
-                observe(value, &attributes(metric, labels));
-            }
+        for (series, value) in self.scrape().named(metric.name).filter(|(_, value)| value.is_finite()) {
+            let attribute =
+                |label: &&'static str| Some(KeyValue::new(*label, series.label(label)?.to_owned()));
+            observe(value, &metric.labels.iter().filter_map(attribute).collect::<Vec<_>>());
         }
     }
-}
-
-/// The metric's own labels. Their values are words of ours, so that nothing in them is escaped.
-fn attributes(metric: &Metric, labels: &str) -> Vec<KeyValue> {
-    let value = |label: &&'static str| {
-        let (_, rest) = labels.split_once(&format!("{label}=\""))?;
-        let (value, _) = rest.split_once('"')?;
-        Some(KeyValue::new(*label, value.to_owned()))
-    };
-    metric.labels.iter().filter_map(value).collect()
 }
 
 #[cfg(test)]
