@@ -30,14 +30,14 @@ fn a_window_becomes_figures() {
     let texts = [100, 120, 140].map(metrics);
     let check = |parts: &[&str]| check(&[&texts[0], &texts[1], &texts[2]], parts);
     check(&["m at http://s:1, the last 2 s", "50 ms median, 95 ms at 95 %", "tokens/s      20 generated\n"]);
-    check(&["power         unavailable\n", "drafts        unavailable\n", "cache hits    25 % of"]);
-    check(&["cache blocks  3 held, 8 in all\n", "sequences     2 running\n"]);
+    check(&["power         31.2 W, 0.00100 J for each", "cache hits    25 % of the"]);
+    check(&["blocks  3 held, 8 in all\n", "sequences     2 running\n", "drafts        unavailable\n"]);
 }
 
 #[test]
 fn nothing_is_not_zero() {
     check(&[&metrics(9), &metrics(9)], &["– ms median", "tokens/s      0 generated", "cache hits    – %"]);
-    check(&["llama_power_watts 31.25"], &["power         31.2 W\n", "tokens/s      unavailable"]);
+    check(&["llama_power_watts NaN"], &["power         unavailable\n", "tokens/s      unavailable\n"]);
 }
 
 #[test]
@@ -56,5 +56,5 @@ fn every_size_is_drawn() {
         let num_lines = if width == 0 { 0 } else { usize::from(height) };
         assert_eq!(recent.to_text(width, height).lines().count(), num_lines, "{width} x {height}");
     }
-    assert!(recent.to_text(60, 9).contains("generated\npower         unavailable\n"), "a line each");
+    assert!(recent.to_text(60, 9).contains("generated\npower         31.2 W"), "a line each");
 }

@@ -39,12 +39,11 @@ fn line(name: &str, parts: &[(Option<f64>, &str)]) -> String {
     format!("{name:<14}{text}")
 }
 
-/// About three digits; a dash for what there was nothing of.
+/// Three digits that count; a dash for what there was nothing of.
 fn number(value: f64) -> String {
-    match value {
-        _ if value.is_nan() => "–".to_owned(),
-        _ if value.fract() == 0.0 || value.abs() >= 100.0 => format!("{value:.0}"),
-        _ if value.abs() >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+    if !value.is_finite() {
+        return "–".to_owned();
     }
+    let decimals = (2.0 - value.abs().log10().floor()).clamp(0.0, 6.0) as usize;
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.decimals$}") }
 }
