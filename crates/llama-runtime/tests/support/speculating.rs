@@ -89,6 +89,7 @@ pub(crate) fn guided(seed: u64) -> GenerateRequest {
 
 /// A request for text that cites, at least once or in each sentence.
 pub(crate) fn citing(seed: u64) -> GenerateRequest {
-    let required = if seed.is_multiple_of(2) { RequiredCitations::PerAnswer } else { RequiredCitations::PerSentence };
+    let required =
+        if seed.is_multiple_of(2) { RequiredCitations::PerAnswer } else { RequiredCitations::PerSentence };
     guided(seed).with_grammar(Grammar::Citations(CitationGrammar { ids: vec![1, 12], required }))
 }
