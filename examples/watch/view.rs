@@ -15,8 +15,11 @@ impl Widget for &Recent {
         let (course, figures) = (Constraint::Min(1), self.figures());
         let heights =
             [Constraint::Length(2), course, course, course, Constraint::Length(4), Constraint::Length(1)];
-        let [head, courses @ .., rest, foot] = Layout::vertical(heights).areas::<6>(area);
-        Line::from(text::head(self, figures.as_ref())).bold().render(head, buffer);
+        let [_, courses @ .., rest, _] = Layout::vertical(heights).areas::<6>(area);
+        let trouble = self.trouble.as_ref().map(|trouble| format!("no answer, trying again: {trouble}"));
+        let mut head = Text::from(text::head(self, figures.as_ref()).bold());
+        head.extend(trouble.map(Stylize::red));
+        head.render(area, buffer);
         if let Some(figures) = &figures {
             for (i, title) in text::titles(figures).into_iter().enumerate() {
                 let [line, chart] =
@@ -25,9 +28,6 @@ impl Widget for &Recent {
                 self.sparkline(i).render(chart, buffer);
             }
             Text::from_iter(text::lines(figures)).render(rest, buffer);
-        }
-        if let Some(trouble) = &self.trouble {
-            Line::from(format!("no answer, trying again: {trouble}")).red().render(foot, buffer);
         }
     }
 }
