@@ -91,6 +91,10 @@ pub enum RagError {
     /// The store has given out all its chunk ids. Index into a new file.
     #[error("the store has given out all chunk ids")]
     StoreFull,
+    /// The library of the approximate index failed. Scan instead; a collection does so by itself.
+    #[cfg(feature = "approximate")]
+    #[error("the graph of vectors")]
+    Graph(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// For short signatures.

@@ -102,4 +102,6 @@ pub use filter::Filter;
 pub use fusion::fuse;
 pub use reader::{Reader, ReaderSettings};
 pub use splitter::{SplitSettings, Splitter, TokenCounter};
+#[cfg(feature = "approximate")]
+pub use vectors::VectorGraph;
 pub use vectors::{Rescoring, VectorIndex, VectorSettings, VectorType, rescore};

@@ -123,11 +123,10 @@ impl Memory {
         allowed: Option<&[bool]>,
     ) -> Vec<(u32, f32)> {
         #[cfg(feature = "approximate")]
-        if let Some(approximate) = &self.approximate {
-            let compared = self.vectors.compared(query);
-            if let Some(near) = approximate.near(&compared, num_rows, (&self.rows, allowed)) {
-                return self.vectors.search_among(query, num_rows, near);
-            }
+        if let Some(approximate) = &self.approximate
+            && let Some(near) = approximate.near(query, num_rows, (&self.rows, allowed))
+        {
+            return self.vectors.search_among(query, num_rows, near);
         }
         self.vectors.search(query, num_rows, |row| allowed.is_none_or(|allowed| allowed[row as usize]))
     }

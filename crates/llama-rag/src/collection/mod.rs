@@ -36,7 +36,9 @@ pub struct CollectionSettings {
     pub vectors: VectorSettings,
     /// Counts tokens for the splitter; the engine itself, if absent.
     pub counter: Option<TokenCounter>,
-    /// From so many chunks on, vectors are found by a graph that may miss some, instead of a scan; never, if absent.
+    /// From so many chunks on, vectors are found by a [graph](crate::VectorGraph) that may miss some, instead of a scan; never, if absent. What it
+    /// misses depends on the order of all changes so far. It is kept beside the store, in a file of its name and `.graph`, and made anew if that is
+    /// lost or does not fit.
     #[cfg(feature = "approximate")]
     pub approximate_from: Option<usize>,
 }
@@ -111,6 +113,12 @@ impl<E: LlamaEngine + 'static> Collection<E> {
     /// Chunks of all documents.
     pub fn num_chunks(&self) -> usize {
         self.memory.rows.len()
+    }
+
+    /// Whether vectors are found by a graph now.
+    #[cfg(feature = "approximate")]
+    pub fn has_graph(&self) -> bool {
+        self.memory.approximate.as_ref().is_some_and(approximate::Approximate::has_graph)
     }
 
     /// Names of all documents, in their order.

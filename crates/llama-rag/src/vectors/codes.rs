@@ -106,14 +106,13 @@ impl Codes {
         }
     }
 
+    /// A row in eight bits a component, without its scale.
     #[cfg(feature = "approximate")]
-    pub(super) fn decoded(&self, row: usize, len: usize) -> Vec<f32> {
+    pub(super) fn rounded(&self, row: usize, len: usize) -> std::borrow::Cow<'_, [i8]> {
         match self {
-            Self::F32(rows) => row_of(rows, row, len).to_vec(),
-            Self::F16(rows) => row_of(rows, row, len).iter().map(|x| x.to_f32()).collect(),
-            Self::Int8 { codes, scales } => {
-                row_of(codes, row, len).iter().map(|code| f32::from(*code) * scales[row]).collect()
-            }
+            Self::F32(rows) => round(row_of(rows, row, len)).0.into(),
+            Self::F16(rows) => round(&row_of(rows, row, len).to_f32_vec()).0.into(),
+            Self::Int8 { codes, .. } => row_of(codes, row, len).into(),
         }
     }
 
@@ -164,7 +163,7 @@ fn retain_rows<T: Copy>(rows: &mut Vec<T>, keep: &[bool], len: usize) {
 }
 
 /// Whole numbers up to 127, and what one of them stands for.
-fn round(vector: &[f32]) -> (Vec<i8>, f32) {
+pub(super) fn round(vector: &[f32]) -> (Vec<i8>, f32) {
     let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
     let scale = largest / 127.0;
     let steps = if scale > 0.0 { 1.0 / scale } else { 0.0 };

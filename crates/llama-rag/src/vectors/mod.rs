@@ -11,7 +11,7 @@ pub use codes::VectorType;
 pub(crate) use codes::floats;
 use codes::{Codes, dot};
 #[cfg(feature = "approximate")]
-pub(crate) use graph::Graph;
+pub use graph::VectorGraph;
 use llama_engine::{Dimensions, EmbeddingInfo};
 use serde::{Deserialize, Serialize};
 
@@ -124,10 +124,10 @@ impl VectorIndex {
         self.dimensions
     }
 
-    /// A row as it is compared.
+    /// A row in eight bits a component, without its scale.
     #[cfg(feature = "approximate")]
-    pub(crate) fn decoded(&self, row: usize) -> Vec<f32> {
-        self.codes.decoded(row, self.dimensions)
+    fn rounded(&self, row: usize) -> std::borrow::Cow<'_, [i8]> {
+        self.codes.rounded(row, self.dimensions)
     }
 
     /// Drops the rows for which `keep` says so, and numbers the others anew, in their order.
@@ -142,7 +142,10 @@ impl VectorIndex {
     }
 
     /// The nearest of these rows, nearest first; of equals the earlier one.
-    pub(crate) fn search_among(
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn search_among(
         &self,
         query: &[f32],
         num_rows: usize,
@@ -154,12 +157,6 @@ impl VectorIndex {
             top.push(Scored { row, score: self.codes.score(&query, row as usize) });
         }
         top.into_sorted().into_iter().map(|scored| (scored.row, scored.score)).collect()
-    }
-
-    /// The components of a vector that are compared.
-    #[cfg(feature = "approximate")]
-    pub(crate) fn compared(&self, vector: &[f32]) -> Vec<f32> {
-        cut(vector, self.dimensions)
     }
 }
 

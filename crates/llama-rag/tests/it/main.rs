@@ -5,6 +5,8 @@
 mod collection;
 mod crash;
 mod folder;
+#[cfg(feature = "approximate")]
+mod graph;
 mod reader;
 mod store;
 mod support;
