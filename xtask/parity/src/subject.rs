@@ -12,6 +12,9 @@ use llama_backend::{
 
 use crate::fill::Fill;
 
+/// Values that share an offset, in the formats that have one.
+const OFFSET_BLOCK_LEN: usize = 32;
+
 /// One opened device.
 pub(crate) struct Subject {
     backend: Arc<dyn Backend>,
@@ -98,10 +101,18 @@ pub(crate) fn stored(
     Ok(if dtype == WeightDtype::F32 { dense } else { dense.converted(dtype, Pool::global())? })
 }
 
-/// The same weight with the absolute values of what it decodes to.
+/// The same weight with the sizes of what it is computed from: the absolute values, and where a block's values are multiples and an offset, which may
+/// cancel, those of both.
 pub(crate) fn absolute(weight: &MappedTensor) -> anyhow::Result<MappedTensor> {
     let mut values = decoded(weight);
     values.iter_mut().for_each(|value| *value = value.abs());
+    if matches!(weight.dtype(), WeightDtype::Q4_1 | WeightDtype::Q4K | WeightDtype::Q5K) {
+        for block in values.chunks_mut(OFFSET_BLOCK_LEN) {
+            // The offset is the least value, and so is one of them.
+            let offset = block.iter().copied().fold(0.0, f32::max);
+            block.iter_mut().for_each(|value| *value += 2.0 * offset);
+        }
+    }
     dense(&values, (weight.rows(), weight.cols()))
 }
 

@@ -6,13 +6,16 @@ mod decoder;
 mod decoder_model;
 mod embed;
 mod gated_linear;
+mod gelu_linear;
 mod kv_write;
+mod layer_norm;
 mod linear;
 mod paged_attention;
 mod residual;
 mod rms_norm;
 mod rope;
 mod shapes;
+mod span_attention;
 mod swiglu;
 
 use candle_core::DType;
@@ -34,6 +37,9 @@ pub const PROPERTIES: &[Property] = &[
     Property::of::<rope::Rope>(),
     Property::of::<kv_write::KvWrite>(),
     Property::of::<paged_attention::PagedAttention>(),
+    Property::of::<layer_norm::LayerNorm>(),
+    Property::of::<gelu_linear::GeluLinear>(),
+    Property::of::<span_attention::SpanAttention>(),
     Property::of::<decoder::Decoder>(),
 ];
 
@@ -82,5 +88,17 @@ impl Property {
     /// The property of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PROPERTIES.iter().find(|property| property.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_property() {
+        for op in Op::ALL {
+            assert!(PROPERTIES.iter().any(|property| property.op == Some(op)), "nothing compares {op}");
+        }
     }
 }
