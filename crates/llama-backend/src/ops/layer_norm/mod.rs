@@ -49,6 +49,7 @@ pub fn layer_norm(
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::{
@@ -81,6 +82,21 @@ mod tests {
                 // The mean is rounded where it is large.
                 check(&far, &tensor(40, width, 4), dtype, 1e-4);
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(30))]
+        #[test]
+        fn a_row_does_not_depend_on_its_batch(t in 1usize..70, width in 2usize..100, start in 0usize..70) {
+            let (x, y, norm) = (tensor(t, width, 5), tensor(t, width, 6), norm(WeightDtype::F32, width));
+            let bits = |start: usize, len: usize| -> Vec<u32> {
+                let rows = |x: &Tensor| x.narrow(0, start, len).unwrap();
+                let y = layer_norm(&rows(&x), &rows(&y), &norm, Kernels::Native).unwrap();
+                y.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+            };
+            let row = start % t;
+            prop_assert_eq!(&bits(0, t)[row * width..(row + 1) * width], bits(row, 1));
         }
     }
 

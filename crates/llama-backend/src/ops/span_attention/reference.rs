@@ -14,6 +14,10 @@ pub(super) fn span_attention(qkv: &Tensor, spans: &Spans, num_heads: usize) -> R
     let mut mixed = Vec::new();
     for span in spans.iter() {
         let len = span.len();
+        if len == 1 {
+            mixed.push(qkv.narrow(0, span.start, 1)?.narrow(1, 2 * h * d, h * d)?); // sees its own value alone: [1, h d]
+            continue;
+        }
         let heads = qkv.narrow(0, span.start, len)?.reshape((len, 3, h, d))?.permute((1, 2, 0, 3))?; // [3, h, s, d]
         let part = |i| heads.get(i)?.contiguous(); // [h, s, d]
         let scores = (part(0)? * scale)?.matmul(&part(1)?.t()?)?.to_dtype(DType::F32)?; // [h, s, s]
