@@ -2,18 +2,19 @@
 
 mod common;
 
-use std::{fs, io, path::PathBuf};
+use std::io::{self, BufRead, BufReader, Read};
 
 use anyhow::Context;
 use clap::Parser;
+use futures::executor::block_on;
 use llama_rs::{engine::Pooling, prelude::*};
 use serde_json::{Value, json};
 
-/// Embed the texts of JSON lines: each a string, or an object with "text", and "id" if wanted
+/// Embed JSON lines: each a string, or an object with "text", and "id" if wanted
 #[derive(Parser)]
 struct Args {
     /// The file; standard input if absent
-    file: Option<PathBuf>,
+    file: Option<std::path::PathBuf>,
     /// Name of a known model, a directory in Hugging Face form, or a .gguf file
     #[arg(long, default_value = "minilm")]
     model: String,
@@ -36,22 +37,23 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let lines = args.file.as_ref().map_or_else(|| io::read_to_string(io::stdin()), fs::read_to_string)?;
-    let lines: Vec<Value> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    futures::executor::block_on(embed(args, &lines))
-}
-
-async fn embed(args: Args, lines: &[Value]) -> anyhow::Result<()> {
-    let engine = common::load(&args.model, args.device).await?;
-    let text = |line: &Value| line.as_str().or(line["text"].as_str()).map(str::to_owned);
+    let engine = block_on(common::load(&args.model, args.device))?;
     let cut = if args.untrained { Dimensions::Untrained } else { Dimensions::Trained };
-    let texts = lines.iter().map(text).collect::<Option<Vec<_>>>().context("a line without a text")?;
     let (input, pooling, dimensions) = (args.input, args.pooling, args.dimensions.map(cut));
-    for (lines, texts) in lines.chunks(256).zip(texts.chunks(256)) {
+    let stdin = || Ok(Box::new(io::stdin()) as Box<dyn Read>);
+    let file = args.file.map_or_else(stdin, |path| io::Result::Ok(Box::new(std::fs::File::open(path)?)))?;
+    let parse = |line: io::Result<String>| -> anyhow::Result<(Value, String)> {
+        let line: Value = serde_json::from_str(&line?)?;
+        let text = line.as_str().or(line["text"].as_str()).context("no text")?;
+        Ok((line["id"].clone(), text.to_owned()))
+    };
+    let numbered = |(i, line)| parse(line).with_context(|| format!("line {i}"));
+    let mut lines = (1..).zip(BufReader::new(file).lines()).map(numbered).peekable();
+    while lines.peek().is_some() {
+        let (ids, texts): (Vec<_>, Vec<String>) = lines.by_ref().take(64).collect::<anyhow::Result<_>>()?;
         let request = EmbedRequest { input, pooling, dimensions, ..EmbedRequest::new(texts) };
-        let vectors = engine.embed(request).await?.vectors;
-        for (line, vector) in lines.iter().zip(vectors) {
-            println!("{}", json!({"id": line.get("id"), "embedding": vector}));
+        for (id, vector) in ids.iter().zip(block_on(engine.embed(request))?.vectors) {
+            println!("{}", json!({"id": id, "embedding": vector}));
         }
     }
     Ok(())
