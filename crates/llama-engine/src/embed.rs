@@ -106,7 +106,9 @@ pub enum Overlong {
 /// Many texts to embed.
 #[derive(Clone, Debug, Default)]
 pub struct EmbedRequest {
-    /// The texts.
+    /// The texts. They are text and nothing else: what spells a special token, such as `[SEP]`, is read as the characters that it is (where
+    /// sentence-transformers makes it that token), so no text can end early or pose as two. Of an empty one the special tokens that the model puts
+    /// around every text are embedded, as sentence-transformers does.
     pub texts: Vec<String>,
     /// What they are for.
     pub input: EmbedInput,

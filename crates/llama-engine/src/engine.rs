@@ -75,7 +75,8 @@ pub trait LlamaEngine: Send + Sync {
     /// Embeds many texts, in the order given.
     ///
     /// # Errors
-    /// If a text is empty or longer than the context, or the options do not fit the model.
+    /// If a text is longer than the model reads, has no tokens (it is empty, and the model puts none around a text), or the options do not fit the
+    /// model.
     fn embed(&self, request: EmbedRequest) -> impl Future<Output = Result<Embeddings, EngineError>> + Send;
 
     /// Computes a prompt once and keeps it until the last clone of the handle is dropped.

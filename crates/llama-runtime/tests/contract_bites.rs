@@ -120,5 +120,7 @@ fn clauses_on_embeddings_and_tokens_bite() {
         &[Fault::IgnoresDimensions, Fault::IgnoresInstruction, Fault::ForgetsUntrained],
     );
     check(clause!(overlong_texts_are_cut_if_asked), &[Fault::CutsUnasked]);
+    let empty = [Fault::EmptyIsNothing, Fault::EmptyIsTheOther];
+    check(clause!(empty_texts_are_the_tokens_around_them), &empty);
     check(clause!(texts_survive_the_tokens), &[Fault::DetokenizesTrimmed]);
 }

@@ -99,6 +99,7 @@ fn the_clauses_on_embeddings_are_kept() {
             contract::embeddings_are_as_alone(&engine).await;
             contract::embedding_options_apply(&engine).await;
             contract::overlong_texts_are_cut_if_asked(&engine).await;
+            contract::empty_texts_are_the_tokens_around_them(&engine).await;
         });
         check_idle(&engine);
     }
@@ -120,6 +121,18 @@ fn quantised_matrices_change_little() {
     let quantized = EngineOptions { quantize: Some(Quantization::Q8_0), ..EngineOptions::default() };
     let worst = distance(&vectors(&load(EngineOptions::default())), &vectors(&load(quantized)));
     assert!(worst > 0.0 && worst < 0.02, "{worst}");
+}
+
+#[test]
+fn what_spells_a_special_token_is_text() {
+    let engine = load(EngineOptions::default());
+    let num_tokens = |text| {
+        let embedded = block_on(engine.embed(EmbedRequest::new([text]))).expect("it fits");
+        embedded.usage.prompt_tokens
+    };
+    // Bard's tokenizer begins every text with <s>.
+    assert_eq!(num_tokens(""), 1);
+    assert!(num_tokens("</s>") > 2, "{} tokens", num_tokens("</s>"));
 }
 
 #[test]

@@ -45,5 +45,6 @@ pub async fn check_all<E: LlamaEngine>(engine: &E) {
     embeddings_are_as_alone(engine).await;
     embedding_options_apply(engine).await;
     overlong_texts_are_cut_if_asked(engine).await;
+    empty_texts_are_the_tokens_around_them(engine).await;
     texts_survive_the_tokens(engine).await;
 }

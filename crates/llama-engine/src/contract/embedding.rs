@@ -120,6 +120,35 @@ pub async fn overlong_texts_are_cut_if_asked<E: LlamaEngine>(engine: &E) {
     );
 }
 
+/// An empty text has a vector of its own, that of the tokens around every text; where there are none, it is refused by its number. Nothing else
+/// about it is special, and no other text is touched by it.
+///
+/// # Panics
+/// If the engine breaks this.
+pub async fn empty_texts_are_the_tokens_around_them<E: LlamaEngine>(engine: &E) {
+    let texts = ["the king", "", "O"];
+    match engine.embed(EmbedRequest::new(texts)).await {
+        Ok(embedded) => {
+            let [king, empty, o] = &embedded.vectors[..] else {
+                panic!("{} vectors", embedded.vectors.len())
+            };
+            assert!((length(empty) - 1.0).abs() < 1e-5, "length {} of an empty text", length(empty));
+            assert!(empty != king && empty != o, "an empty text has the vector of another");
+            assert_eq!(
+                vectors(engine, EmbedRequest::new(["O", "the king"])).await,
+                [o.clone(), king.clone()]
+            );
+            let alone = accepted(engine.embed(EmbedRequest::new([""])).await);
+            assert_eq!(alone.vectors[0], *empty, "an empty text, alone and beside others");
+            assert!(alone.usage.prompt_tokens > 0, "a vector of no tokens");
+        }
+        Err(EngineError::InvalidRequest { field: "texts", reason }) => {
+            assert!(reason.contains("text 1"), "which text is empty is not in {reason:?}");
+        }
+        other => panic!("{other:?} for an empty text"),
+    }
+}
+
 async fn vectors<E: LlamaEngine>(engine: &E, request: EmbedRequest) -> Vec<Vec<f32>> {
     accepted(engine.embed(request).await).vectors
 }

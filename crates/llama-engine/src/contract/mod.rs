@@ -29,7 +29,10 @@ pub use contexts::{
     contexts_can_be_rewound, interrupted_answers_resume, kept_contexts_continue_the_answer,
     pins_equal_prompts, pins_serve_many_at_once, pins_survive_other_work,
 };
-pub use embedding::{embedding_options_apply, embeddings_are_as_alone, overlong_texts_are_cut_if_asked};
+pub use embedding::{
+    embedding_options_apply, embeddings_are_as_alone, empty_texts_are_the_tokens_around_them,
+    overlong_texts_are_cut_if_asked,
+};
 pub use generation::{
     concurrent_requests_answer_as_alone, greedy_is_repeatable, info_is_consistent,
     logprobs_are_a_distribution, max_tokens_is_kept, seeds_decide, texts_make_up_the_answer, usage_counts,

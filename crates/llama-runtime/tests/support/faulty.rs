@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     IgnoresDimensions,
     ForgetsUntrained,
     CutsUnasked,
+    EmptyIsNothing,
+    EmptyIsTheOther,
     IgnoresInstruction,
     DetokenizesTrimmed,
     SamplesAlike,
@@ -269,8 +271,13 @@ impl LlamaEngine for Faulty {
             Fault::CutsUnasked => request.overlong = Overlong::Cut,
             _ => {}
         }
+        let empty: Vec<usize> = (0..request.texts.len()).filter(|i| request.texts[*i].is_empty()).collect();
         let mut embeddings = self.inner.embed(request).await?;
         match self.fault {
+            Fault::EmptyIsNothing => empty.iter().for_each(|i| embeddings.vectors[*i].fill(0.0)),
+            Fault::EmptyIsTheOther => {
+                empty.iter().for_each(|i| embeddings.vectors[*i] = embeddings.vectors[0].clone());
+            }
             Fault::EmbedsBackwards => embeddings.vectors.reverse(),
             Fault::ForgetsUntrained => {
                 embeddings.dimensions = Dimensions::Trained(embeddings.dimensions.len())
