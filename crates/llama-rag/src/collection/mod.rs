@@ -36,7 +36,8 @@ pub struct CollectionSettings {
     pub vectors: VectorSettings,
     /// Counts tokens for the splitter; the engine itself, if absent.
     pub counter: Option<TokenCounter>,
-    /// From so many chunks on, vectors are found by a [graph](crate::VectorGraph) that may miss some, instead of a scan; never, if absent. What it
+    /// From so many chunks on, vectors are found by a [graph](crate::VectorGraph) that may miss some, instead of a scan; never, if absent. It is felt
+    /// from about 50,000 on, where a scan takes as long as embedding the question; of a question whose filter leaves few chunks it makes none. What it
     /// misses depends on the order of all changes so far. It is kept beside the store, in a file of its name and `.graph`, and made anew if that is
     /// lost or does not fit.
     #[cfg(feature = "approximate")]
