@@ -20,7 +20,7 @@ fn job(property: &str, case: &str) -> String {
 
 #[test]
 fn every_operation_runs_on_its_path() {
-    check(&["--cases", "2"], true, "20 cases, 0 of 10 rows failed");
+    check(&["--cases", "2"], true, "26 cases, 0 of 13 rows failed");
     check(&["--cases", "5", "--only", "rope"], true, "| rope | f32 | 5 |");
     check(&["--cases", "3", "--only", "kv_write"], true, "kv_write/cpu 3 | ok |");
 }
