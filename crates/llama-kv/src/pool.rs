@@ -16,6 +16,7 @@ pub struct BlockPool {
     cached: BTreeMap<u64, BlockId>,
     prefixes: PrefixIndex,
     clock: u64,
+    held: Held,
     counters: Counters,
 }
 
@@ -40,6 +41,13 @@ impl BlockState {
             Holder::Pin => &mut self.num_pins,
         }
     }
+}
+
+/// What can be said of the blocks that somebody holds, kept up to date: it is asked for after every step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    filled_slots: usize,
+    pinned_blocks: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,6 +95,7 @@ impl BlockPool {
             cached: BTreeMap::new(),
             prefixes: PrefixIndex::default(),
             clock: 0,
+            held: Held::default(),
             counters: Counters::default(),
         }
     }
@@ -178,7 +187,7 @@ impl BlockPool {
         for (block, tokens) in
             table.blocks[first..].iter().zip(tokens[first * self.block_len..].chunks(self.block_len))
         {
-            self.blocks[block.idx()].filled_len = tokens.len();
+            self.fill(*block, tokens.len());
             if tokens.len() == self.block_len {
                 let parent = table.chains.last().copied().unwrap_or(ChainId::ROOT);
                 table.chains.push(self.prefixes.insert(parent, tokens, *block));
@@ -228,16 +237,16 @@ impl BlockPool {
         while self.evict() {}
     }
 
-    /// How the blocks are used.
+    /// How the blocks are used. Costs the same for any number of blocks.
     pub fn stats(&self) -> PoolStats {
-        let used = || self.blocks.iter().filter(|block| block.num_holders() > 0);
+        let used_blocks = self.blocks.len() - self.available_blocks();
         PoolStats {
             total_blocks: self.blocks.len(),
             free_blocks: self.free.len(),
             cached_blocks: self.cached.len(),
-            used_blocks: used().count(),
-            pinned_blocks: used().filter(|block| block.num_pins > 0).count(),
-            wasted_slots: used().map(|block| self.block_len - block.filled_len).sum(),
+            used_blocks,
+            pinned_blocks: self.held.pinned_blocks,
+            wasted_slots: used_blocks * self.block_len - self.held.filled_slots,
             queried_tokens: self.counters.queried_tokens,
             hit_tokens: self.counters.hit_tokens,
             evictions: self.counters.evictions,
@@ -255,7 +264,7 @@ impl BlockPool {
     fn copy_tail(&mut self, table: &mut BlockTable, tail_idx: usize) -> BlockCopy {
         let from = table.blocks[tail_idx];
         let to = self.allocate(table.holder);
-        self.blocks[to.idx()].filled_len = table.len % self.block_len;
+        self.fill(to, table.len % self.block_len);
         self.release(from, table.holder);
         table.blocks[tail_idx] = to;
         BlockCopy { from, to }
@@ -265,14 +274,27 @@ impl BlockPool {
     fn forget_tail(&mut self, table: &BlockTable) {
         if let Some(&block) = table.blocks.get(table.len / self.block_len) {
             self.prefixes.remove(block);
-            self.blocks[block.idx()].filled_len = table.len % self.block_len;
+            self.fill(block, table.len % self.block_len);
         }
+    }
+
+    /// Notes how many slots of a block that somebody holds are written.
+    fn fill(&mut self, block: BlockId, len: usize) {
+        let state = &mut self.blocks[block.idx()];
+        self.held.filled_slots = self.held.filled_slots + len - state.filled_len;
+        state.filled_len = len;
     }
 
     fn hold(&mut self, block: BlockId, holder: Holder) {
         let state = &mut self.blocks[block.idx()];
         if let Some(tick) = state.cached_at.take() {
             self.cached.remove(&tick);
+        }
+        if state.num_holders() == 0 {
+            self.held.filled_slots += state.filled_len;
+        }
+        if holder == Holder::Pin && state.num_pins == 0 {
+            self.held.pinned_blocks += 1;
         }
         *state.holders_mut(holder) += 1;
     }
@@ -282,9 +304,13 @@ impl BlockPool {
         let count = state.holders_mut(holder);
         assert!(*count > 0, "{block:?} released more often than held");
         *count -= 1;
+        if holder == Holder::Pin && state.num_pins == 0 {
+            self.held.pinned_blocks -= 1;
+        }
         if state.num_holders() > 0 {
             return;
         }
+        self.held.filled_slots -= state.filled_len;
         if self.prefixes.contains(block) {
             self.clock += 1;
             state.cached_at = Some(self.clock);

@@ -124,6 +124,10 @@ impl World {
         }
         let stats = self.pool.stats();
         assert_eq!(stats.free_blocks + stats.cached_blocks + stats.used_blocks, stats.total_blocks);
+        let used = || self.pool.blocks.iter().filter(|block| block.num_holders() > 0);
+        assert_eq!(stats.used_blocks, used().count());
+        assert_eq!(stats.pinned_blocks, used().filter(|block| block.num_pins > 0).count());
+        assert_eq!(stats.wasted_slots, used().map(|block| block_len - block.filled_len).sum::<usize>());
     }
 }
 
