@@ -88,11 +88,9 @@ pub(crate) fn step_finished(tokens: &StepTokens, took: Duration) {
     );
 }
 
-pub(crate) fn kv_usage(stats: impl FnOnce() -> EngineStats) {
-    if !tracing::enabled!(Level::DEBUG) {
-        return;
-    }
-    let stats = stats();
+/// Says whether anybody listened.
+pub(crate) fn kv_usage(stats: &EngineStats) -> bool {
+    let is_heard = tracing::enabled!(Level::DEBUG);
     debug!(
         name: "kv.usage",
         total_blocks = stats.cache.total_blocks,
@@ -108,6 +106,7 @@ pub(crate) fn kv_usage(stats: impl FnOnce() -> EngineStats) {
         waiting = stats.num_waiting,
         "cache usage"
     );
+    is_heard
 }
 
 pub(crate) fn grammar_mask(took: Duration) {

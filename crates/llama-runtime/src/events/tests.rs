@@ -23,7 +23,7 @@ fn emit_all() {
     embed_finished(1, 2, Duration::from_millis(3));
     embed_failed(&EngineError::Stopped);
     step_finished(&StepTokens::default(), Duration::from_millis(3));
-    kv_usage(|| EngineStats {
+    kv_usage(&EngineStats {
         cache: llama_kv::BlockPool::new(1, 1).stats(),
         num_running: 0,
         num_waiting: 0,

@@ -44,9 +44,14 @@ impl Worker {
         (took, tokens)
     }
 
-    /// Tells what the cache holds and who waits.
-    pub(super) fn report_usage(&self) {
-        events::kv_usage(|| self.stats());
+    /// Tells what the cache holds and who waits, if that is news: most steps of a long answer change nothing.
+    pub(super) fn report_usage(&mut self) {
+        let mut stats = self.stats();
+        // Changes with every token, and is not told.
+        stats.cache.wasted_slots = 0;
+        if self.counts.told != Some(stats) && events::kv_usage(&stats) {
+            self.counts.told = Some(stats);
+        }
     }
 }
 

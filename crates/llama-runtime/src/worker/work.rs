@@ -83,6 +83,8 @@ pub(super) struct Counts {
     /// Where the next request stands in line: after the last one, and after what has been started.
     next_place: u64,
     pub(super) num_preemptions: u64,
+    /// What was last said of the cache.
+    pub(super) told: Option<EngineStats>,
     pub(super) meter: Meter,
 }
 
@@ -116,7 +118,13 @@ impl Worker {
             pins: Pins::new(parts.engine, commands),
             speculator: parts.speculator,
             num_waiting: parts.num_waiting,
-            counts: Counts { num_arrivals: 0, next_place: 0, num_preemptions: 0, meter: parts.meter },
+            counts: Counts {
+                num_arrivals: 0,
+                next_place: 0,
+                num_preemptions: 0,
+                told: None,
+                meter: parts.meter,
+            },
         }
     }
 

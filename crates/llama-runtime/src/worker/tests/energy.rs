@@ -87,3 +87,29 @@ fn joules_that_nobody_measures_are_absent() {
     let fields = ["prefill_joules_per_token", "decode_joules_per_token"];
     assert!(ends.iter().all(|end| fields.iter().all(|field| !end.values.contains_key(field))), "{ends:?}");
 }
+
+#[test]
+fn the_cache_is_told_of_when_it_has_changed() {
+    let faults = Rc::new(Cell::new(Faults::default()));
+    let (mut worker, _inbox) = worker(200, &faults, None);
+    let (mut random, recorder) = (Random(7), Recorder::default());
+    let mut told = Vec::new();
+    recorder.during(|| {
+        let mut client = Client::ask(&mut worker, &mut random, &[]);
+        while !client.is_done() || !worker.work.is_empty() {
+            worker.turn();
+            let stats = worker.stats();
+            told.push((stats.cache.used_blocks, stats.num_running));
+            client.listen(&mut random, (&faults.get(), &worker));
+        }
+        worker.turn();
+    });
+    told.dedup();
+    let usage = recorder.named("kv.usage");
+    let said = |field| usage.iter().map(|event| event.u64(field).unwrap() as usize).collect::<Vec<_>>();
+    let mut said: Vec<_> = said("used_blocks").into_iter().zip(said("running")).collect();
+    assert!(usage.len() < recorder.named("step.finished").len(), "{said:?}");
+    assert!(said.last().is_some_and(|(_, running)| *running == 0), "the end is told, too: {said:?}");
+    said.dedup();
+    assert_eq!(said, told);
+}
