@@ -12,7 +12,7 @@ use super::{Metrics, RequestSpan, catalog};
 use crate::{error::ErrorWord, state::App};
 
 /// Paths that are counted by name. What else is asked for counts as `other`: names must not grow with what clients try.
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 14] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
@@ -20,6 +20,7 @@ const ROUTES: [&str; 13] = [
     "/v1/models/{*id}",
     "/v1/contexts",
     "/v1/contexts/{id}",
+    "/v1/answers/{id}/stop",
     "/tokenize",
     "/detokenize",
     "/health",
