@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Turns on what is off by default only for what it pulls in: other crates' traits over our engines, an index in C++. All that is linted, documented
 /// and tested is built with it, so that it is built once.
 pub(crate) const ADAPTERS: &str =
-    "--features=llama-rag/approximate,llama-rag/graphrag,llama-rag/rig,llama-server/otel";
+    "--features=llama-rag/approximate,llama-rag/graphrag,llama-rag/rig,llama-server/otel,llama-remote/tls";
 
 /// The root of the checkout that we were started in.
 pub(crate) fn workspace_root() -> PathBuf {

@@ -24,6 +24,8 @@ use crate::{
 pub struct RemoteEngineBuilder {
     endpoints: Vec<String>,
     api_key: Option<ApiKey>,
+    #[cfg(feature = "tls")]
+    authorities: Vec<Vec<u8>>,
     wanted: Wanted,
     timeouts: Timeouts,
     retry: RetryPolicy,
@@ -51,6 +53,13 @@ impl RemoteEngineBuilder {
     /// Sent to every endpoint as `Authorization: Bearer`.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(ApiKey(key.into()));
+        self
+    }
+
+    /// Trusts certificates that these authorities have signed, too, for servers of one's own: certificates in PEM.
+    #[cfg(feature = "tls")]
+    pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities.push(pem.into());
         self
     }
 
@@ -101,7 +110,7 @@ impl RemoteEngineBuilder {
         }
         let urls = self.endpoints.iter().map(|url| root(url)).collect::<Result<Vec<_>, _>>()?;
         let transport = Transport {
-            client: client(self.api_key.as_ref(), &self.timeouts)?,
+            client: self.client()?,
             pool: EndpointPool::new(urls.len(), self.health.clone()),
             urls,
             retry: self.retry,
@@ -111,6 +120,31 @@ impl RemoteEngineBuilder {
         let transport = Arc::new(transport);
         runtime.spawn(keep_probing(Arc::downgrade(&transport), self.health.probe_interval));
         Ok(RemoteEngine::new(transport, model, runtime))
+    }
+
+    fn client(&self) -> Result<Client, ConnectError> {
+        let mut headers = HeaderMap::new();
+        if let Some(ApiKey(key)) = &self.api_key {
+            let value = HeaderValue::from_str(&format!("Bearer {key}"));
+            let mut value = value.map_err(|_| ConnectError::InvalidApiKey)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let builder = Client::builder()
+            .default_headers(headers)
+            .connect_timeout(self.timeouts.connect)
+            // Tells of a peer that is gone without a word, while nothing is sent.
+            .tcp_keepalive(Duration::from_secs(20))
+            .tcp_nodelay(true)
+            // A redirect would carry prompts to somewhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            // Repeating is decided in one place, which is ours.
+            .retry(reqwest::retry::never())
+            // The environment changes nothing.
+            .no_proxy();
+        #[cfg(feature = "tls")]
+        let builder = builder.tls_backend_preconfigured(crate::tls::config(&self.authorities)?);
+        builder.build().map_err(|error| ConnectError::Client(Box::new(error)))
     }
 }
 
@@ -132,31 +166,6 @@ fn root(text: &str) -> Result<String, ConnectError> {
     }
     let text = url.as_str().trim_end_matches('/');
     Ok(text.strip_suffix("/v1").unwrap_or(text).to_owned())
-}
-
-fn client(api_key: Option<&ApiKey>, timeouts: &Timeouts) -> Result<Client, ConnectError> {
-    let mut headers = HeaderMap::new();
-    if let Some(ApiKey(key)) = api_key {
-        let value = HeaderValue::from_str(&format!("Bearer {key}"));
-        let mut value = value.map_err(|_| ConnectError::InvalidApiKey)?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    let builder = Client::builder()
-        .default_headers(headers)
-        .connect_timeout(timeouts.connect)
-        // Tells of a peer that is gone without a word, while nothing is sent.
-        .tcp_keepalive(Duration::from_secs(20))
-        .tcp_nodelay(true)
-        // A redirect would carry prompts to somewhere else.
-        .redirect(reqwest::redirect::Policy::none())
-        // Repeating is decided in one place, which is ours.
-        .retry(reqwest::retry::never())
-        // The environment changes nothing.
-        .no_proxy();
-    #[cfg(feature = "tls")]
-    let builder = builder.tls_backend_preconfigured(crate::tls::config()?);
-    builder.build().map_err(|error| ConnectError::Client(Box::new(error)))
 }
 
 /// Probes endpoints for as long as an engine uses them: those that are out when their time has come, all of them at

@@ -22,6 +22,12 @@ pub enum ConnectError {
     /// The API key has characters that no HTTP header carries. Correct it.
     #[error("the API key cannot be sent in a header")]
     InvalidApiKey,
+    /// What was given as an authority is no certificate in PEM. Give one.
+    #[error("the authority's certificate cannot be read: {reason}")]
+    InvalidAuthority {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] Box<dyn Error + Send + Sync>),

@@ -8,3 +8,5 @@ mod load;
 mod script;
 mod serving;
 mod standard;
+#[cfg(feature = "tls")]
+mod tls;
