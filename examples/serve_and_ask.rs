@@ -25,6 +25,8 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    #[cfg(feature = "remote-tls")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let engine = common::load(&args.model, Device::auto()).await?;
     let config = ServerConfig { address: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
     let server = Server::bind(engine, config).await?;

@@ -39,6 +39,8 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    #[cfg(feature = "remote-tls")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let is_seen = args.once || std::io::stdout().is_terminal();
     ensure!(is_seen, "the output is no terminal; --once prints the view as text");
     let url = match args.url {

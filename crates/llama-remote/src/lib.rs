@@ -26,6 +26,9 @@
 //!
 //! Needs a tokio runtime, and no Candle: what computes is elsewhere. Prompts go to endpoints in turn; those that fail are left out and
 //! probed until they are back. Nothing is repeated once a part of its answer has arrived.
+//!
+//! The feature `tls` brings its own provider of cryptography and sets none for the process. `reqwest` clients of yours in the same program
+//! then need one: `rustls::crypto::ring::default_provider().install_default()`, or the feature `rustls` of `reqwest`.
 #![doc = include_str!("dialects.md")]
 
 mod answer;

@@ -34,6 +34,8 @@ impl Telemetry {
             return Ok(None);
         }
         let is_wanted = |name| endpoint.is_some() || variable(ENDPOINT).is_some() || variable(name).is_some();
+        // Where something else in the program wants TLS of the HTTP client, no client can be made without a provider of it; one that is there stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let resource = resource();
         let traces = is_wanted("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").then(|| traces(endpoint, &resource));
         let metrics = is_wanted("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT").then(|| metrics(endpoint, &resource));
