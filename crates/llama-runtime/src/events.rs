@@ -88,9 +88,12 @@ pub(crate) fn step_finished(tokens: &StepTokens, took: Duration) {
     );
 }
 
-/// Says whether anybody listened.
-pub(crate) fn kv_usage(stats: &EngineStats) -> bool {
-    let is_heard = tracing::enabled!(Level::DEBUG);
+/// Whether anybody listens to what is only told for debugging.
+pub(crate) fn debug_is_heard() -> bool {
+    tracing::enabled!(Level::DEBUG)
+}
+
+pub(crate) fn kv_usage(stats: &EngineStats) {
     debug!(
         name: "kv.usage",
         total_blocks = stats.cache.total_blocks,
@@ -106,7 +109,6 @@ pub(crate) fn kv_usage(stats: &EngineStats) -> bool {
         waiting = stats.num_waiting,
         "cache usage"
     );
-    is_heard
 }
 
 pub(crate) fn grammar_mask(took: Duration) {
