@@ -13,9 +13,6 @@ const LEN: usize = 384;
 const NUM_NEAREST: usize = 10;
 /// So many are scored again whole.
 const NUM_RESCORED: usize = 40;
-/// So many a graph proposes, as in a collection.
-#[cfg(feature = "rag-approximate")]
-const NUM_PROPOSED: usize = 128;
 const NUM_QUERIES: usize = 200;
 const NUM_TOPICS: usize = 100;
 /// Vectors that say nearly the same, on average.
@@ -87,7 +84,10 @@ impl Search<'_> {
         }
         eprintln!("graph: made in {:.1} s", start.elapsed().as_secs_f64());
         let near = |query: &[f32], num_rows, allowed: fn(u32) -> bool| {
-            let ids = graph.search(query, NUM_PROPOSED, allowed).expect("one thread searches");
+            // As a collection asks.
+            let ids = graph
+                .search(query, llama_rag::VectorGraph::NUM_LOOKED_AT, allowed)
+                .expect("one thread searches");
             index.search_among(query, num_rows, ids)
         };
         let all = |_| true;

@@ -1,18 +1,18 @@
 //! Citations: each question is answered from the passages that a search finds, and what the answer cites is compared with the passage that it is
 //! about.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use llama_engine::FinishReason;
-use llama_hub::{TerminalProgress, resolve};
 use llama_rag::{
     AnswerEnd, Collection, CollectionSettings, Document, Reader, ReaderSettings, SearchOptions, Style,
 };
-use llama_runtime::{CandleEngine, EngineOptions};
 
-use crate::dataset::Dataset;
+use crate::{
+    dataset::{Dataset, XQUAD},
+    load,
+};
 
 /// What is measured.
 #[derive(Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Citations {
     #[arg(long, default_value = "minilm")]
     embedder: String,
     /// A file in SQuAD's form, or a folder in BEIR's
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/xquad/xquad.en.json"))]
+    #[arg(long, default_value = XQUAD)]
     data: PathBuf,
     /// Passages to answer from
     #[arg(long, default_value_t = 5)]
@@ -95,10 +95,4 @@ impl Tally {
 /// What a passage is called.
 fn name(place: usize) -> String {
     format!("{place:05}")
-}
-
-async fn load(model: &str) -> anyhow::Result<Arc<CandleEngine>> {
-    let path = resolve(model, &TerminalProgress::new())?;
-    let engine = CandleEngine::load(&path, EngineOptions::default()).await;
-    Ok(Arc::new(engine.with_context(|| format!("loading {}", path.display()))?))
 }

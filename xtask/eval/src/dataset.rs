@@ -10,6 +10,9 @@ use std::{
 use anyhow::{Context, bail};
 use serde::{Deserialize, de::DeserializeOwned};
 
+/// XQuAD's English part, which the repository has.
+pub(crate) const XQUAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/xquad/xquad.en.json");
+
 /// Passages, and questions with the places of those that answer them.
 pub(crate) struct Dataset {
     pub(crate) passages: Vec<String>,
@@ -115,8 +118,7 @@ mod tests {
 
     #[test]
     fn xquad_is_whole() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/xquad/xquad.en.json");
-        let xquad = Dataset::read(&path).unwrap();
+        let xquad = Dataset::read(Path::new(XQUAD)).unwrap();
         assert_eq!((xquad.passages.len(), xquad.questions.len()), (240, 1190));
         assert!(xquad.questions.iter().all(|(_, relevant)| relevant.len() == 1));
     }

@@ -5,7 +5,12 @@ mod dataset;
 mod measures;
 mod retrieval;
 
+use std::sync::Arc;
+
+use anyhow::Context;
 use clap::Parser;
+use llama_hub::{TerminalProgress, resolve};
+use llama_runtime::{CandleEngine, EngineOptions};
 
 /// Measure what models are good for
 #[derive(Parser)]
@@ -22,4 +27,11 @@ fn main() -> anyhow::Result<()> {
         Eval::Retrieval(retrieval) => futures::executor::block_on(retrieval.run()),
         Eval::Citations(citations) => futures::executor::block_on(citations.run()),
     }
+}
+
+/// A model by name or path.
+async fn load(model: &str) -> anyhow::Result<Arc<CandleEngine>> {
+    let path = resolve(model, &TerminalProgress::new())?;
+    let engine = CandleEngine::load(&path, EngineOptions::default()).await;
+    Ok(Arc::new(engine.with_context(|| format!("loading {}", path.display()))?))
 }

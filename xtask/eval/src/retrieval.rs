@@ -1,16 +1,16 @@
 //! Retrieval: each question ranks all passages, by words, by vectors of any size and kind, and by both.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use llama_engine::{LlamaEngine, Overlong};
-use llama_hub::{TerminalProgress, resolve};
 use llama_rag::{Embedder, VectorIndex, VectorType, WordIndex, fuse, rescore};
-use llama_runtime::{CandleEngine, EngineOptions};
+use llama_runtime::CandleEngine;
 
 use crate::{
-    dataset::Dataset,
+    dataset::{Dataset, XQUAD},
+    load,
     measures::{Measures, judge},
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Retrieval {
     #[arg(long, value_delimiter = ',', default_value = "bm25,minilm")]
     embedders: Vec<String>,
     /// A file in SQuAD's form, or a folder in BEIR's
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/xquad/xquad.en.json"))]
+    #[arg(long, default_value = XQUAD)]
     data: PathBuf,
     /// Leading components to keep; all, if absent
     #[arg(long, value_delimiter = ',')]
@@ -87,9 +87,7 @@ impl Retrieval {
 
     /// All rows of one model.
     async fn model(&self, name: &str, dataset: &Dataset, by_word: &[Vec<u32>]) -> anyhow::Result<()> {
-        let path = resolve(name, &TerminalProgress::new())?;
-        let engine = CandleEngine::load(&path, EngineOptions::default()).await;
-        let engine = Arc::new(engine.with_context(|| format!("loading {}", path.display()))?);
+        let engine = load(name).await?;
         let full = engine.info().embedding.len;
         let start = Instant::now();
         let vectors = Vectors::of(Embedder::new(engine).with_overlong(Overlong::Cut), dataset).await?;

@@ -16,8 +16,6 @@ use crate::{VectorGraph, VectorIndex, error::Result, store::Store};
 const FEW: usize = 10_000;
 /// A graph looks at so many times the chunks that it shall find, each in another place of memory: from this share of all on a scan is faster.
 const SHARE: usize = 16;
-/// The graph proposes at least so many, which is how many it looks at anyway; of those, the best are chosen by what is scanned.
-const PROPOSED: usize = 128;
 
 /// A graph, if there are enough chunks.
 pub(super) struct Approximate {
@@ -80,7 +78,8 @@ impl Approximate {
         }
         let row_of = |id: u32| rows.binary_search_by_key(&id, |row| row.id).ok();
         let is_allowed = |id| row_of(id).is_some_and(|row| allowed.is_none_or(|allowed| allowed[row]));
-        let ids = graph.search(query, num_rows.max(PROPOSED), is_allowed).ok()?;
+        // All that it looks at anyway; of those, the best are chosen by what is scanned.
+        let ids = graph.search(query, num_rows.max(VectorGraph::NUM_LOOKED_AT), is_allowed).ok()?;
         if ids.len() < num_rows {
             return None;
         }

@@ -1,6 +1,6 @@
 //! https: a server behind TLS answers as one without, and one that cannot prove who it is, is not spoken to.
 
-use std::{error::Error, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use llama_engine::{EmbedRequest, GenerateRequest, LlamaEngine};
 use llama_remote::{ConnectError, RemoteEngine, RemoteEngineBuilder};
@@ -69,13 +69,7 @@ impl Drop for Front {
 
 /// An error with everything that led to it.
 fn whole(error: ConnectError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
+    format!("{:#}", anyhow::Error::from(error))
 }
 
 #[tokio::test(flavor = "multi_thread")]

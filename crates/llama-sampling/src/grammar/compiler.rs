@@ -26,7 +26,7 @@ const MOST_CACHED: usize = 32;
 /// Compiles grammars for one vocabulary. Made once and shared: it keeps what it compiled last.
 ///
 /// ```
-/// use llama_engine::{CitationGrammar, Grammar, RequiredCitations};
+/// use llama_engine::Grammar;
 /// use llama_sampling::{GrammarCompiler, GrammarLimits, GrammarVocabulary, VocabularyPiece};
 /// use std::sync::Arc;
 ///

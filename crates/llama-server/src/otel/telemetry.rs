@@ -3,7 +3,7 @@
 use std::{env, io, sync::Arc, thread, time::Duration};
 
 use opentelemetry::{Key, KeyValue, metrics::MeterProvider as _, trace::TracerProvider as _};
-use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
     metrics::SdkMeterProvider,
@@ -86,22 +86,30 @@ pub(crate) struct Signals {
 }
 
 fn traces(endpoint: Option<&str>, resource: &Resource) -> io::Result<SdkTracerProvider> {
-    let mut exporter = SpanExporter::builder().with_http();
-    if let Some(endpoint) = endpoint_of("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint, "/v1/traces")? {
-        exporter = exporter.with_endpoint(endpoint);
-    }
+    let exporter = SpanExporter::builder().with_http();
+    let exporter = aimed(exporter, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces"), endpoint)?;
     let exporter = Watched::new("traces", exporter.build().map_err(invalid)?);
     // The default processor has a queue of fixed length and a thread of its own.
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.clone()).build())
 }
 
 fn metrics(endpoint: Option<&str>, resource: &Resource) -> io::Result<SdkMeterProvider> {
-    let mut exporter = MetricExporter::builder().with_http();
-    if let Some(endpoint) = endpoint_of("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint, "/v1/metrics")? {
-        exporter = exporter.with_endpoint(endpoint);
-    }
+    let exporter = MetricExporter::builder().with_http();
+    let exporter = aimed(exporter, ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "/v1/metrics"), endpoint)?;
     let exporter = Watched::new("metrics", exporter.build().map_err(invalid)?);
     Ok(SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource.clone()).build())
+}
+
+/// An exporter that sends to where its signal's variable, the common one or the endpoint that was given says.
+fn aimed<E: WithExportConfig>(
+    exporter: E,
+    (variable, path): (&str, &str),
+    given: Option<&str>,
+) -> io::Result<E> {
+    Ok(match endpoint_of(variable, given, path)? {
+        Some(endpoint) => exporter.with_endpoint(endpoint),
+        None => exporter,
+    })
 }
 
 /// The endpoint of a signal if one was given; else the exporter reads the environment itself. Both are checked here.

@@ -18,8 +18,6 @@ use crate::{RagError, error::Result};
 const CONNECTIVITY: usize = 16;
 /// Nodes looked at when one is added.
 const EXPANSION_ADD: usize = 128;
-/// Nodes looked at in a search, at least.
-const EXPANSION_SEARCH: usize = 128;
 
 /// Rows of a [`VectorIndex`] by their vectors, under ids of their own.
 pub struct VectorGraph {
@@ -29,6 +27,9 @@ pub struct VectorGraph {
 }
 
 impl VectorGraph {
+    /// Vectors that a search looks at, at least: to ask for fewer saves nothing.
+    pub const NUM_LOOKED_AT: usize = 128;
+
     /// An empty one for vectors of so many components.
     ///
     /// # Errors
@@ -40,7 +41,7 @@ impl VectorGraph {
             quantization: ScalarKind::I8,
             connectivity: CONNECTIVITY,
             expansion_add: EXPANSION_ADD,
-            expansion_search: EXPANSION_SEARCH,
+            expansion_search: Self::NUM_LOOKED_AT,
             multi: false,
         };
         Ok(Self { index: Index::new(&options).map_err(failed)?, alike: Alike::default() })
